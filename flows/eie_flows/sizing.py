@@ -137,7 +137,7 @@ def _size_memories(base: EIEConfig, lowered: Sequence[LoweredNetwork], device: D
     needs: Needs = lowered[0].needs
     for other in lowered[1:]:
         needs = needs | other.needs
-    roomy = max(place_activations(base, one.layers, one.sent, one.vectors,
+    roomy = max(place_activations(base, one.layers, one.sent, one.vectors, one.sources,
                                   first_vector=needs.biases).n_words for one in lowered)
     for act_depth, entries_per_word in itertools.product(
             (needs.biases + needs.vectors, roomy), _ENTRIES_PER_WORD):

@@ -117,6 +117,38 @@ def pooled_network(*, relu=True, seed=1):
                  dict.fromkeys(["image", *(node.name for node in nodes)], 6))
 
 
+def branched_network(seed=1):
+    """Residual block, then a fire module with pooling, and fully connected layers.
+
+    Some tensors that are added or concatenated have different formats.
+    """
+    rng = np.random.default_rng(seed)
+    fracs = {"image": 6, "a": 6, "b": 5, "sum": 7, "relu": 7, "squeeze": 6, "left": 5, "right": 6,
+             "joined": 5, "pool": 5, "mixed": 6, "flat": 6, "fc": 6}
+
+    def layers(sizes, source, result, patches=None):
+        network = random_network(rng, sizes, density=0.5, frac=6)
+        *others, last = network.layers
+        return dataclasses.replace(
+            network, input_frac=fracs[source], patches=patches,
+            layers=(*others, dataclasses.replace(last, output_frac=fracs[result])))
+
+    nodes = (
+        Node("a", layers([9, 6], "image", "a", Patches((1, 9, 10), **SAME_SIZE)), ("image",)),
+        Node("b", layers([54, 6], "a", "b", Patches((6, 9, 10), **SAME_SIZE)), ("a",)),
+        Node("sum", Add(), ("b", "a")), Node("relu", Clip(0.0, np.inf), ("sum",)),
+        Node("squeeze", layers([6, 4], "relu", "squeeze", Patches((6, 9, 10))), ("relu",)),
+        Node("left", layers([4, 5], "squeeze", "left", Patches((4, 9, 10))), ("squeeze",)),
+        Node("right", layers([36, 5], "squeeze", "right", Patches((4, 9, 10), **SAME_SIZE)),
+             ("squeeze",)),
+        Node("joined", Concat(0), ("left", "right")),
+        Node("pool", MaxPool((3, 3), (2, 2)), ("joined",)),
+        Node("mixed", layers([10, 7], "pool", "mixed", Patches((10, 4, 4))), ("pool",)),
+        Node("flat", Reshape((112,)), ("mixed",)),
+        Node("fc", layers([112, 5], "flat", "fc"), ("flat",)))
+    return Graph({"image": (1, 9, 10)}, nodes, ("fc",), fracs)
+
+
 def residual_network(config, seed=1, side=6):
     """Compressed convolutions with pooling and a residual addition, and a fully connected layer.
 

@@ -154,7 +154,7 @@ def _measure(machine: Machine, layer: Layer, runs: Sequence[Sequence[Step]]) -> 
     entries = np.stack([step.entries for step in runs[0] if not step.n_sent], axis=1)
     network = CompressedNetwork((layer,), input_frac=0, v_width=clog2(len(layer.codebook)))
     n_columns = n_slots(layer.n_cols, config.n_pe) * config.n_pe
-    needs = measure_needs(config, network.layers, [True], vector_sizes(network.layers),
+    needs = measure_needs(config, network.layers, [True], vector_sizes(network.layers), [(0,)],
                           [entries[:, :, :n_columns]], [])
     needs.require_fit(config)
     word_bits = config.entry_width * config.entries_per_word

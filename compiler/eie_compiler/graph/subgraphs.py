@@ -9,29 +9,31 @@ from .graph import Graph, Node, Scan, Subgraph
 __all__ = ["inline_subgraphs", "join_nodes", "make_subgraph"]
 
 
-def make_subgraph(graph: Graph, nodes: Sequence[Node]) -> Subgraph:
-    """Make the subgraph of nodes that follow one another.
+def make_subgraph(graph: Graph, operand: str, nodes: Sequence[Node]) -> Subgraph:
+    """Make the subgraph of nodes that read one tensor and each other.
 
     Parameters
     ----------
     graph : :class:`~.graph.Graph`
         Compressed network.
+    operand : :class:`str`
+        The tensor.
     nodes : sequence of :class:`~.graph.Node`
-        Nodes, each of which reads the one before it alone. They are those of the graph, or what
-        takes their place: then layers, which have the format of their results.
+        Nodes in an order of computation; others read the last one alone. They are those of the
+        graph, or what takes their place: then layers, which have the format of their results.
 
     Raises
     ------
     GraphError
-        If they do not follow one another.
+        If they read other tensors.
     """
-    (operand,), fracs = nodes[0].inputs, dict(graph.fracs or {})
+    fracs = dict(graph.fracs or {})
     for node in nodes:
         if isinstance(node.computation, CompressedNetwork):
             fracs[node.name] = node.computation.layers[-1].output_frac
     return Subgraph(Graph({operand: graph.shapes[operand]}, tuple(nodes), (nodes[-1].name,),
-                          {name: fracs[name] for name in (operand, *(node.name for node in nodes))}
-                          ))
+                          {name: fracs.get(name, fracs[nodes[-1].name])
+                           for name in (operand, *(node.name for node in nodes))}))
 
 
 def join_nodes(graph: Graph, subgraph: Subgraph) -> Graph:

@@ -30,7 +30,7 @@ def describe_program(config: EIEConfig, lowered: LoweredNetwork, plans: list[Lay
         Program and entries of its layers.
     """
     layers = [
-        {"name": layer.name, "shape": [layer.n_rows, layer.n_cols],
+        {"name": layer.name, "node": node, "shape": [layer.n_rows, layer.n_cols],
          "dead_rows": {name: rows.tolist() for name, rows in dead._asdict().items()},
          **_describe_work(config, layer, plan, entries),
          "formats": _describe_formats(layer, chosen, inputs.frac),
@@ -40,8 +40,9 @@ def describe_program(config: EIEConfig, lowered: LoweredNetwork, plans: list[Lay
          "codebook": plan.codebook, "source": plan.source, "destination": plan.destination,
          "bias": plan.bias, "sent": plan.sent}
         # The formats were chosen for the whole network, whose precision they determine.
-        for layer, dead, plan, chosen, entries, inputs in zip(
-            lowered.layers, lowered.dead, plans, lowered.formats, encoded, lowered.whole)]
+        for layer, node, dead, plan, chosen, entries, inputs in zip(
+            lowered.layers, lowered.nodes or [""] * len(plans), lowered.dead, plans,
+            lowered.formats, encoded, lowered.whole)]
     return {
         "mapping": lowered.mapping,
         "dead_inputs": int(np.count_nonzero(lowered.columns[0] == NOT_SENT)), "layers": layers,

@@ -3,18 +3,21 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import N_SEGMENTS, Layouts, last_element
 
 from ..errors import CompileError
+from ..network import Layer
+from .fixed_point import LayerFormat
 from .strips import repeat_codes
 
-__all__ = ["Convolution", "FeatureMap", "channel_pitch", "map_sizes"]
+__all__ = ["Convolution", "FeatureMap", "LoopLayers", "channel_pitch", "map_sizes"]
 
 
 def channel_pitch(config: EIEConfig, channels: int, strip: int) -> int:
@@ -88,6 +91,9 @@ class Convolution:
         result in the same PE. The columns of a pixel of both are a multiple of the number of PEs.
     maximum, zeros : :class:`bool`
         As of :class:`~.stages.Stage`.
+    parts, distance : :class:`int`
+        Maps that are read together, of the geometry of `source`, and columns from the first column
+        of one to that of the next. The kernel has a single row.
     """
 
     source: FeatureMap
@@ -101,6 +107,8 @@ class Convolution:
     local: bool = False
     maximum: bool = False
     zeros: bool = False
+    parts: int = 1
+    distance: int = 0
 
     @property
     def result(self) -> FeatureMap:
@@ -116,9 +124,14 @@ class Convolution:
         return (reach + 1) * self.source.pitch
 
     @property
+    def segments(self) -> int:
+        """Segments of a strip: rows of the kernel, of all parts."""
+        return self.kernel[0] * self.parts
+
+    @property
     def n_columns(self) -> int:
         """Columns of the tile: those of all segments."""
-        return self.kernel[0] * self.length
+        return self.segments * self.length
 
     @property
     def n_strips(self) -> int:
@@ -150,8 +163,8 @@ class Convolution:
         if rows > config.acc_depth:
             raise CompileError(f"results of a strip must be at most acc_depth = {config.acc_depth} "
                                f"in each PE, not {rows}")
-        if self.kernel[0] > N_SEGMENTS:
-            raise CompileError(f"kernel must have at most {N_SEGMENTS} rows, not {self.kernel[0]}")
+        if self.segments > N_SEGMENTS:
+            raise CompileError(f"kernel must have at most {N_SEGMENTS} rows, not {self.segments}")
         if self.local:
             self._check_local(config)
         source, result = self.source, self.result
@@ -161,7 +174,8 @@ class Convolution:
             "x": -self.padding[1] * source.pitch, "x_step": x_step * source.pitch,
             "last_x": result.row_pixels // self.strip - 1,
             "y": -self.padding[0] * source.row_columns, "y_step": y_step * source.row_columns,
-            "segment_step": self.dilation[0] * source.row_columns,
+            "segment_step": self.distance if self.parts > 1
+            else self.dilation[0] * source.row_columns,
             "width": source.width * source.pitch, "length": self.length,
             "columns": self.n_columns, "last_slot": self.n_strips * rows - 1,
             **({"local": 1} if self.local else {})}
@@ -170,7 +184,8 @@ class Convolution:
             raise CompileError("maximum must be true for maxima of activations")
         maximum = {name: int(getattr(self, name)) for name in ("maximum", "zeros")
                    if config.maximum}
-        return {"start": {**last_element(config, source.n_columns), **maximum},
+        extent = source.n_columns + (self.parts - 1) * self.distance
+        return {"start": {**last_element(config, extent), **maximum},
                 "end": {"last_word": last_word, "last_lane": last_lane}, "loop": loop}
 
     def _check_local(self, config: EIEConfig) -> None:
@@ -185,8 +200,8 @@ class Convolution:
 
         Parameters
         ----------
-        codes : csc_array (n_out, channels · kernel height · kernel width)
-            Codes of a pixel; columns by channel, row, column, as in a
+        codes : csc_array (n_out, channels · segments · kernel width)
+            Codes of a pixel; columns by channel, segment, column, as in a
             :class:`~..network.Layer` with :class:`~..patches.Patches`.
 
         Returns
@@ -194,13 +209,39 @@ class Convolution:
         csc_array (strip · pitch, n_columns)
             Matrix of the tile. Columns that no kernel reads have no codes.
         """
-        height, width = self.kernel
+        height, width = self.segments, self.kernel[1]
         channels = np.arange(codes.shape[1] // (height * width))[:, np.newaxis, np.newaxis]
         rows = np.arange(height)[:, np.newaxis] * self.length
         pixels = np.add.outer(np.arange(self.strip) * self.stride[1],
                               np.arange(width) * self.dilation[1])
         columns = channels + rows + pixels[:, np.newaxis, np.newaxis] * self.source.pitch
         return repeat_codes(codes, columns.reshape(self.strip, -1), self.pitch, self.n_columns)
+
+
+class LoopLayers(NamedTuple):
+    """Layers that are loops.
+
+    Attributes
+    ----------
+    convolutions : :class:`list` of :class:`Convolution`
+        Geometry of each layer.
+    layers : :class:`list` of :class:`~..network.Layer`
+        Layers with the matrices of their tiles: row *i* is in PE ``i mod n_pe``, and column *i* is
+        column *i* of the tile.
+    formats : :class:`list` of :class:`~.fixed_point.LayerFormat`
+        Their formats.
+    sources : :class:`list` of :class:`tuple` of :class:`int`
+        Maps that each layer reads: 0 is the first map, `i` the result of the `i`-th layer.
+    columns : :class:`list` of int64 arrays
+        Column number of each element of the first map, then of the results of each layer; by
+        channel, row, column.
+    """
+
+    convolutions: Sequence[Convolution]
+    layers: Sequence[Layer]
+    formats: Sequence[LayerFormat]
+    sources: Sequence[tuple[int, ...]]
+    columns: Sequence[NDArray[np.int64]]
 
 
 def map_sizes(convolutions: Sequence[Convolution]) -> list[int]:

@@ -14,17 +14,19 @@ from ..network import CompressedNetwork
 from .dead_channels import remove_dead_channels
 from .fixed_inputs import fix_inputs
 from .graph_report import describe_graph
-from .joining import join_programs
+from .joining import count_loads, join_programs
 from .loop_choice import choose_loops
-from .loops import find_loops
+from .loops import find_loops, set_loops
 from .programs import compile_programs
 from .strips import set_strips
 
 __all__ = ["compile_graph"]
 
+RowMapping = Literal["balanced", "interleaved"]
+
 
 def compile_graph(graph: Graph, config: EIEConfig, *,
-                  mapping: Literal["balanced", "interleaved"] = "balanced",
+                  mapping: RowMapping = "balanced",
                   strips: Mapping[str, int] | None = None,
                   keep_dead_channels: bool = False) -> GraphBuild:
     """Compile a compressed network that is a graph for a machine.
@@ -66,14 +68,24 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
                                "of an input of the graph")
     if not keep_dead_channels and mapping != "interleaved":
         graph, _ = remove_dead_channels(graph, config)
-    if strips is None:
-        graph, strips = choose_loops(graph, config, mapping=mapping)
-    elif strips:
-        graph = find_loops(graph, config, mapping=mapping, strips=strips)
-    graph = set_strips(graph, strips)
     if not keeps_programs:
-        graph = join_programs(graph, config, mapping=mapping)
+        joined = join_programs(set_loops(graph, {}), config, mapping=mapping, strips=strips)
+        alone, joined = (_set_loops(each, config, mapping, strips) for each in (graph, joined))
+        loads = [count_loads(each, config, mapping=mapping) for each in (alone, joined)]
+        graph = joined if loads[1] <= loads[0] else alone
     programs = compile_programs(find_programs(graph), config, mapping=mapping)
     return GraphBuild(config, graph, mapping, programs,
                       describe_graph(config, graph, mapping, programs),
                       preprocessing=fix_inputs(config, graph))
+
+
+def _set_loops(graph: Graph, config: EIEConfig, mapping: RowMapping,
+               strips: Mapping[str, int] | None) -> Graph:
+    """Set the loops and strips of the nodes that are not joined."""
+    if strips is None:
+        graph, strips = choose_loops(graph, config, mapping=mapping)
+    else:
+        strips = {path: strips[path] for path in find_layers(graph, CompressedNetwork)
+                  if path in strips}
+        graph = find_loops(graph, config, mapping=mapping, strips=strips)
+    return set_strips(graph, strips)

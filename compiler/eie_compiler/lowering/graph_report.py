@@ -11,7 +11,6 @@ from eie_hdl.config import EIEConfig
 from ..build import Build
 from ..graph.graph import Graph, Scan, Subgraph
 from ..graph.operation import Operation
-from ..graph.operations.pooling import MaxPool
 from ..graph_build import NodeUse, count_vectors, walk_uses
 from ..network import CompressedNetwork
 
@@ -72,15 +71,13 @@ def _describe_program(config: EIEConfig, use: NodeUse, build: Build, row: dict[s
         inside = NodeUse(f"{use.path}/{node.name}", computation.body, node, use.times)
         rows.append(_describe_node(config, inside) | {
             "where": "accelerator", "load": row["load"], "host_operations": 0})
+        of_node = [layer for layer in layers if layer["node"] == node.name]
         if isinstance(node.computation, CompressedNetwork):
-            n_layers = len(node.computation.layers)
-            rows[-1] |= _describe_layers(inside, node.computation, layers[:n_layers])
-            layers = layers[n_layers:]
-        elif isinstance(node.computation, MaxPool):
-            is_local, pixels = layers[0]["local"], layers[0]["pixels"]
+            rows[-1] |= _describe_layers(inside, node.computation, of_node)
+        elif of_node:
+            is_local, pixels = of_node[0]["local"], of_node[0]["pixels"]
             rows[-1] |= {"operation": f"{_name(inside)}, {_name_loop(pixels, is_local=is_local)}",
                          "pixels": pixels, "loop": True, "local": is_local}
-            layers = layers[1:]
     return rows
 
 

@@ -1,68 +1,109 @@
 """Choice of the nodes of a graph that the machine computes in one program."""
 
 import dataclasses
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from eie_hdl.config import EIEConfig
 
 from ..errors import CompileError
 from ..graph.graph import Graph, Node, Scan
-from ..graph.layers import find_programs
-from ..graph.operations.arrangement import Reshape
+from ..graph.layers import find_layers, find_programs
+from ..graph.operations.arrangement import Concat, Reshape
+from ..graph.operations.elementwise import Add, Subtract
 from ..graph.operations.pooling import AveragePool, MaxPool, Mean
 from ..graph.subgraphs import join_nodes, make_subgraph
 from ..network import CompressedNetwork
-from .lower import Mapping
+from .loops import find_loops, set_loops
+from .lower import Mapping as RowMapping
 from .pooling import average_layers
 from .programs import divide_loads, lower_named
-from .subgraphs import lower_subgraph
+from .strip_choice import choose_strips
+from .subgraphs import is_relu, lower_subgraph
 
-__all__ = ["join_programs"]
+__all__ = ["count_loads", "join_programs"]
 
 
-def join_programs(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanced") -> Graph:
-    """Join nodes that follow one another to subgraphs, as many as fit the machine.
+def join_programs(graph: Graph, config: EIEConfig, *, mapping: RowMapping = "balanced",
+                  strips: Mapping[str, int] | None = None) -> Graph:
+    """Join nodes to subgraphs, as many as fit the machine.
 
-    A subgraph begins with a convolution that is a loop, or with maximum pooling. Nodes stay apart
-    if the graph would need more loads of the memories otherwise.
+    A subgraph begins with a convolution that can be a loop, or with maximum pooling, and depends on
+    the operand of this node alone. All its convolutions are loops. The others stay as they are.
 
     Parameters
     ----------
     graph : :class:`~..graph.graph.Graph`
-        Compressed network with its loops and strips, and without subgraphs.
+        Compressed network without loops and subgraphs.
     mapping : ``"balanced"`` or ``"interleaved"``
         Assignment of rows to PEs.
+    strips : mapping of :class:`str` to :class:`int`, optional
+        Pixels of the strips of the convolutions to try, by path. Default: those that
+        :func:`~.strip_choice.choose_strips` chooses, of all.
     """
     if not config.loops:
         return graph
-    joined = _join(graph, config, mapping)
-    return joined if _count_loads(joined, config, mapping) <= _count_loads(graph, config, mapping) \
-        else graph
+    loops = find_loops(graph, config, mapping=mapping, strips=strips)
+    if strips is None:
+        strips = choose_strips(loops, config, mapping=mapping)
+    found = {path: strips.get(path, network.patches.loop)
+             for path, network in find_layers(loops, CompressedNetwork).items()
+             if network.patches and network.patches.loop}
+    joined = _join(set_loops(graph, found), config, mapping)
+    return set_loops(joined, {})
 
 
-def _join(graph: Graph, config: EIEConfig, mapping: Mapping) -> Graph:
+def count_loads(graph: Graph, config: EIEConfig, *, mapping: RowMapping) -> int:
+    """Count the loads of the programs of a graph."""
+    return len(divide_loads(config, {path: lower_named(path, network, config, mapping=mapping).needs
+                                     for path, network in find_programs(graph).items()}))
+
+
+def _join(graph: Graph, config: EIEConfig, mapping: RowMapping) -> Graph:
     """Join nodes wherever it is possible, also in the bodies of scans."""
     graph = dataclasses.replace(graph, nodes=tuple(
         dataclasses.replace(node, computation=node.computation.change_body(
             lambda body: _join(body, config, mapping)))
         if isinstance(node.computation, Scan) else node for node in graph.nodes))
     for name in [node.name for node in graph.nodes]:
-        if name in graph.shapes:    # not joined with a node before it
-            graph = _join_most(graph, _follow(graph, name, config), config, mapping)
+        # Not those that were joined with a node before them.
+        first = [node for node in graph.nodes if node.name == name and _begins(node)]
+        for node in first:
+            graph = _join_most(graph, node, config, mapping)
     return graph
 
 
-def _follow(graph: Graph, name: str, config: EIEConfig) -> list[Node]:
-    """List a node that may begin a subgraph, and those after it of which each reads one alone."""
-    uses = Counter(name for one in graph.nodes for name in one.inputs)
-    uses.update(graph.outputs)
-    found = [one for one in graph.nodes if one.name == name and _begins(one)]
-    while found and uses[found[-1].name] == 1:
-        after = [one for one in graph.nodes if one.inputs == (found[-1].name,)]
-        if not after or not _continues(after[0], config):
-            break
-        found += after
+def _follow(graph: Graph, first: Node, config: EIEConfig) -> list[Node]:
+    """List the nodes that depend only on a node and its operand, in an order of computation."""
+    names, found = {*first.inputs}, list[Node]()
+    for node in graph.nodes:
+        if node is first or found and names.issuperset(node.inputs) \
+                and _continues(node, config):
+            names.add(node.name)
+            found.append(node)
+    return found
+
+
+def _cut(graph: Graph, nodes: Sequence[Node]) -> list[list[Node]]:
+    """List the beginnings of these nodes with a single result, the longest first.
+
+    Nodes on which the result does not depend are left out.
+    """
+    readers: dict[str, set[str]] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, set()).add(node.name)
+    found = []
+    for last in reversed(nodes[1:]):
+        part, needed = list[Node](), {last.name}
+        for node in reversed(nodes[:nodes.index(last) + 1]):
+            if node.name in needed:
+                part.insert(0, node)
+                needed.update(node.inputs)
+        inside = {node.name for node in part}
+        if nodes[0].name in inside and not any(
+                name in graph.outputs or readers.get(name, set()) - inside
+                for name in inside - {last.name}):
+            found.append(part)
     return found
 
 
@@ -74,25 +115,27 @@ def _begins(node: Node) -> bool:
 
 
 def _continues(node: Node, config: EIEConfig) -> bool:
-    """True for a node whose operand may stay on the chip; means would be too slow if broadcast."""
+    """True for a node whose operands may stay on the chip.
+
+    Means and sums would be too slow if all channels were broadcast.
+    """
     network = node.computation
-    return _begins(node) or isinstance(network, Reshape) \
-        or isinstance(network, (AveragePool, Mean)) and config.local \
+    return _begins(node) or isinstance(network, (Concat, Reshape)) \
+        or (isinstance(network, (Add, AveragePool, Mean, Subtract)) or is_relu(node)) \
+        and config.local \
         or isinstance(network, CompressedNetwork) and network.patches is None
 
 
-def _join_most(graph: Graph, nodes: Sequence[Node], config: EIEConfig, mapping: Mapping) -> Graph:
-    """Join the most of these nodes, from the first, that fit the machine as one program."""
-    for end in range(len(nodes), 1, -1):
+def _join_most(graph: Graph, first: Node, config: EIEConfig, mapping: RowMapping) -> Graph:
+    """Join the most nodes from this one on that fit the machine as one program."""
+    for nodes in _cut(graph, _follow(graph, first, config)):
         notes: list[str] = []
-        part: list[Node] = []
         try:
-            for node in nodes[:end]:
-                part += _lower_means(graph, node, config, notes)
-            stages = [node for node in part if not isinstance(node.computation, Reshape)]
-            subgraph = make_subgraph(graph, part)
-            if len(stages) > 1 and not lower_subgraph(
-                    subgraph, config, mapping=mapping).needs.find_shortages(config):
+            part = [made for node in nodes for made in _lower_means(graph, node, config, notes)]
+            subgraph = make_subgraph(graph, first.inputs[0], part)
+            if sum(not isinstance(node.computation, (Concat, Reshape)) for node in part) > 1 \
+                    and not lower_subgraph(
+                        subgraph, config, mapping=mapping).needs.find_shortages(config):
                 return dataclasses.replace(join_nodes(graph, subgraph),
                                            notes=(*graph.notes, *notes))
         except CompileError:    # a node is no loop of this machine
@@ -110,8 +153,3 @@ def _lower_means(graph: Graph, node: Node, config: EIEConfig, notes: list[str]
     if found.note is not None:
         notes.append(found.note)
     return found.nodes
-
-
-def _count_loads(graph: Graph, config: EIEConfig, mapping: Mapping) -> int:
-    return len(divide_loads(config, {path: lower_named(path, network, config, mapping=mapping).needs
-                                     for path, network in find_programs(graph).items()}))

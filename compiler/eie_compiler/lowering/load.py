@@ -14,6 +14,7 @@ from ..build import Build
 from ..files.build_manifest import describe_memory
 from ..vectors import Vector, n_input_words
 from .build_report import describe_program
+from .convolution import Convolution
 from .csc import Encoded, pack_entries, pack_pointers
 from .lowered_network import LoweredNetwork
 from .memory_map import ActMap, n_words, place_activations
@@ -52,7 +53,8 @@ def make_load(config: EIEConfig, networks: Sequence[LoweredNetwork]) -> list[Bui
     first_pointer = first_bias = 0
     for network in networks:
         act_map = place_activations(config, network.layers, network.sent, network.vectors,
-                                    first_bias=first_bias, first_vector=first_vector)
+                                    network.sources, first_bias=first_bias,
+                                    first_vector=first_vector)
         programs.append(_place(config, network, act_map, codebooks, first_pointer))
         first_bias += network.needs.biases
         first_pointer += network.needs.pointers
@@ -65,7 +67,7 @@ def make_load(config: EIEConfig, networks: Sequence[LoweredNetwork]) -> list[Bui
         network, vectors, act_map = program.network, program.vectors, program.act_map
         builds.append(Build(
             config=config, images=images, first_descriptor=first_descriptor, input=vectors[0],
-            input_words=program.plans[0].source_words, input_stride=act_map.input_stride,
+            input_words=n_words(network.vectors[0], config.n_pe), input_stride=act_map.input_stride,
             layers=tuple(vectors[1:]),
             outputs=tuple(vector for vector, sent in zip(vectors[1:], network.sent) if sent),
             report={**describe_program(config, network, program.plans, program.encoded),
@@ -82,18 +84,22 @@ def _place(config: EIEConfig, network: LoweredNetwork, act_map: ActMap,
     layers, formats = network.layers, network.formats
     fracs = [network.input.frac, *(layer.output_frac for layer in layers)]
     names = ["input", *(layer.name for layer in layers)]
+    last_reader = max(at for at, read in enumerate(network.sources) if 0 in read)
     plans = [
-        LayerPlan(source=act_map.vectors[at], reads_input=at == 0,
-                  source_words=n_words(network.vectors[at], config.n_pe),
+        LayerPlan(source=act_map.vectors[read[0]], reads_input=0 in read,
+                  frees_input=at == last_reader,
+                  source_words=n_words(network.vectors[read[0]], config.n_pe),
                   destination=act_map.vectors[at + 1], bias=act_map.biases[at],
                   rows=layer.n_rows, columns=network.codes[at].counts.shape[2],
                   results=int(network.columns[at + 1].max()) + 1,
-                  convolution=network.convolutions[at] if network.convolutions else None,
+                  convolution=_join_parts(config, network.convolutions[at], [
+                      act_map.vectors[number] for number in read])
+                  if network.convolutions else None,
                   codebook=0 if network.maximum[at] else
                   codebooks.setdefault(chosen.codebook.tobytes(), len(codebooks)),
                   shift=chosen.shift, bias_shift=chosen.bias_shift, relu=layer.relu,
                   sent=network.sent[at], overwrites_result=act_map.overwrites_result[at])
-        for at, (layer, chosen) in enumerate(zip(layers, formats))]
+        for at, (layer, chosen, read) in enumerate(zip(layers, formats, network.sources))]
     return _Program(
         network, act_map,
         [Vector(name, base, columns, frac) for name, base, columns, frac
@@ -101,6 +107,12 @@ def _place(config: EIEConfig, network: LoweredNetwork, act_map: ActMap,
         plans, [codes.encode(config) for codes in network.codes],
         pack_program(config, plans, two_inputs=act_map.input_stride > 0,
                      in_regions=act_map.in_regions, first_pointer=first_pointer))
+
+
+def _join_parts(config: EIEConfig, convolution: Convolution, rows: Sequence[int]) -> Convolution:
+    """Set the distance of maps that are read together, which begin at these rows."""
+    distance = (rows[-1] - rows[0]) * ACTS_PER_WORD * config.n_pe
+    return dataclasses.replace(convolution, distance=distance)
 
 
 def _pack_images(config: EIEConfig, programs: list[_Program], codebooks: dict[bytes, int]

@@ -11,7 +11,7 @@ from eie_hdl.format import BEAT_WIDTH
 
 from ..network import Layer
 from ..vectors import NOT_SENT
-from .convolution import Convolution, map_sizes
+from .convolution import Convolution, LoopLayers, map_sizes
 from .memory_map import count_region_words, n_words
 
 __all__ = ["ACTIVE", "TILE_CYCLES", "TileWork", "estimate_loops"]
@@ -55,30 +55,28 @@ class TileWork(NamedTuple):
                                   active * self.entries + self.rows)
 
 
-def estimate_loops(config: EIEConfig, convolutions: Sequence[Convolution], layers: Sequence[Layer],
-                   columns: Sequence[NDArray[np.int64]]) -> float:
-    """Estimate the cycles of an image of a convolution that is a loop.
+def estimate_loops(config: EIEConfig, loops: LoopLayers) -> float:
+    """Estimate the cycles of an image of layers that are loops.
 
     If there is no room for two regions, the last layer is not computed before the results of the
     image before have been sent.
-
-    Parameters
-    ----------
-    convolutions, layers, columns
-        As of :class:`~.loop_layers.LoopLayers`; layers are tiles.
     """
-    cycles = [_estimate_layer(config, *each) for each in zip(convolutions, layers, columns)]
+    convolutions, layers = loops.convolutions, loops.layers
+    cycles = [_estimate_layer(config, convolution, layer,
+                              [loops.columns[number] for number in read])
+              for convolution, layer, read in zip(convolutions, layers, loops.sources)]
     vectors = map_sizes(convolutions)
     received, sent = (vectors[end] * config.act_width / BEAT_WIDTH for end in (0, -1))
     is_sent = [convolution is convolutions[-1] for convolution in convolutions]
     biases = sum(n_words(layer.n_rows, config.n_pe) for layer in layers)
-    in_regions = biases + 2 * count_region_words(config, vectors, is_sent) <= config.act_depth
+    region = count_region_words(config, vectors, is_sent, loops.sources)
+    in_regions = biases + 2 * region <= config.act_depth
     return float(max(sum(cycles), received, sent if in_regions else cycles[-1] + sent))
 
 
 def _estimate_layer(config: EIEConfig, convolution: Convolution, layer: Layer,
-                    source: NDArray[np.int64]) -> float:
-    """Estimate the cycles of all strips of a layer, whose source has elements in these columns.
+                    sources: Sequence[NDArray[np.int64]]) -> float:
+    """Estimate the cycles of all strips of a layer, whose sources have elements in these columns.
 
     Activations are broadcast one after another. In local mode, each PE finds its own.
     """
@@ -86,9 +84,10 @@ def _estimate_layer(config: EIEConfig, convolution: Convolution, layer: Layer,
     if convolution.local:
         scanned = convolution.n_columns // config.n_pe
     else:    # columns of a pixel without a channel are zero
-        pixels = convolution.n_columns // there.pitch
-        scanned = pixels * int((source != NOT_SENT).sum()) // (there.height * there.width)
+        pixels = convolution.n_columns // convolution.parts // there.pitch
+        elements = sum(int((source != NOT_SENT).sum()) for source in sources)
+        scanned = pixels * elements // (there.height * there.width)
     fullest = int(np.bincount(layer.codes.indices % config.n_pe, minlength=1).max())
-    strip = TileWork(scanned, convolution.kernel[0], fullest, layer.n_rows // config.n_pe,
+    strip = TileWork(scanned, convolution.segments, fullest, layer.n_rows // config.n_pe,
                      convolution.zeros)
     return convolution.n_strips * strip.cycles + TILE_CYCLES * config.n_levels

@@ -4,8 +4,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,41 +15,19 @@ from eie_hdl.config import EIEConfig
 from ..errors import CompileError
 from ..network import Layer
 from ..vectors import NOT_SENT
-from .convolution import Convolution, FeatureMap
+from .convolution import Convolution, FeatureMap, LoopLayers, map_sizes
 from .fixed_point import LayerFormat
 from .loop_geometry import join_rows
 from .map_places import PlacedMaps, place_maps
+from .memory_map import order_vectors
 from .stages import Stage
 
-__all__ = ["LoopLayers", "make_loops"]
-
-
-class LoopLayers(NamedTuple):
-    """Layers that are loops.
-
-    Attributes
-    ----------
-    convolutions : :class:`list` of :class:`~.convolution.Convolution`
-        Geometry of each layer.
-    layers : :class:`list` of :class:`~..network.Layer`
-        Layers with the matrices of their tiles: row *i* is in PE ``i mod n_pe``, and column *i* is
-        column *i* of the tile.
-    formats : :class:`list` of :class:`~.fixed_point.LayerFormat`
-        Their formats.
-    columns : :class:`list` of int64 arrays
-        Column number of each element of the first map, then of the results of each layer; by
-        channel, row, column.
-    """
-
-    convolutions: list[Convolution]
-    layers: list[Layer]
-    formats: list[LayerFormat]
-    columns: list[NDArray[np.int64]]
+__all__ = ["make_loops"]
 
 
 def make_loops(config: EIEConfig, stages: Sequence[Stage], mapping: str, *,
                channels: NDArray[np.int64]) -> list[LoopLayers]:
-    """Make loops of layers, each of which reads the result of the one before.
+    """Make loops of the layers of a program.
 
     Parameters
     ----------
@@ -65,7 +42,8 @@ def make_loops(config: EIEConfig, stages: Sequence[Stage], mapping: str, *,
     -------
     :class:`list` of :class:`LoopLayers`
         Loops to choose from: without local mode, then, if the machine has it, with the layers in
-        local mode whose channels are not all connected by weights, if there are any.
+        local mode that need fewer cycles in it, and with those of them alone that make no map
+        larger, if there are any.
 
     Raises
     ------
@@ -74,9 +52,11 @@ def make_loops(config: EIEConfig, stages: Sequence[Stage], mapping: str, *,
     """
     maps = place_maps(config, stages, mapping, local=False)
     options = [_make_loops(config, stages, maps, channels)]
-    if config.local:
-        maps = place_maps(config, stages, mapping, local=True)
-        if any(maps.local):
+    tried = [maps.local]
+    for packed in (False, True) if config.local else ():
+        maps = place_maps(config, stages, mapping, local=True, packed=packed)
+        if maps.local not in tried:
+            tried.append(maps.local)
             with contextlib.suppress(CompileError):    # such pixels may be too large
                 options.append(_make_loops(config, stages, maps, channels))
     return options
@@ -91,34 +71,48 @@ def _make_loops(config: EIEConfig, stages: Sequence[Stage], maps: PlacedMaps,
             convolution.fields(config)
         except CompileError as error:
             raise CompileError(f"layer {stage.layer.name!r}: {error}") from error
+    order = order_vectors(config, map_sizes(convolutions), [stage.sources for stage in stages])
+    sources = [tuple(sorted(stage.sources, key=order.index)) for stage in stages]
     first = stages[0].patches
     whole = np.full((first.shape[0], math.prod(first.shape[1:])), NOT_SENT)
     whole[channels] = _columns(convolutions[0].source, maps.places[0])
-    tiles = [_make_tile(*each) for each in zip(convolutions, stages, maps.places, maps.places[1:])]
+    tiles = [_make_tile(*each, maps.places, at)
+             for at, each in enumerate(zip(convolutions, stages, sources), 1)]
     return LoopLayers(
-        convolutions, [layer for layer, _ in tiles], [chosen for _, chosen in tiles],
+        convolutions, [layer for layer, _ in tiles], [chosen for _, chosen in tiles], sources,
         [whole.ravel(), *(_columns(convolution.result, places).ravel()
                           for convolution, places in zip(convolutions, maps.places[1:]))])
 
 
 def _plan_convolutions(stages: Sequence[Stage], maps: PlacedMaps) -> list[Convolution]:
-    """Plan the loop of each layer, which reads the result of the one before."""
+    """Plan the loop of each layer."""
     found: list[Convolution] = []
-    for stage, pitches, local in zip(stages, pairwise(maps.pitches), maps.local):
+    for stage, pitch, local in zip(stages, maps.pitches[1:], maps.local):
         patches = stage.patches
         _, height, width = patches.shape
-        before = found[-1].result if found else None
         # A result that is one row has no surplus pixels between the rows that it is read as.
-        row_pixels = before.row_pixels if before and before.height == height else width
+        rows = {before.row_pixels if before.height == height else width
+                for before in (found[number - 1].result for number in stage.sources if number)}
+        rows |= {width} if 0 in stage.sources else set()
+        if len(rows) > 1:
+            raise CompileError(f"layer {stage.layer.name!r}: maps must have as many pixels in a "
+                               "row as each other")
+        (row_pixels,) = rows
         if row_pixels == width:
             patches = join_rows(patches)
             _, height, width = patches.shape
             row_pixels = width
+        parts = len(stage.sources)
+        if parts > 1 and (parts != len(set(stage.sources)) or parts > 2 or patches.kernel[0] > 1):
+            raise CompileError(f"layer {stage.layer.name!r}: maps that are read together must be "
+                               f"two, by a kernel of one row, not {parts} by one of "
+                               f"{patches.kernel[0]}")
         found.append(Convolution(
-            source=FeatureMap(height=height, width=width, pitch=pitches[0], row_pixels=row_pixels),
+            source=FeatureMap(height=height, width=width, pitch=maps.pitches[stage.sources[0]],
+                              row_pixels=row_pixels),
             kernel=patches.kernel, stride=patches.stride, dilation=patches.dilation,
             padding=patches.padding[:2], output=patches.output_shape, strip=patches.loop,
-            pitch=pitches[1], local=local, maximum=stage.maximum, zeros=stage.zeros))
+            pitch=pitch, local=local, maximum=stage.maximum, zeros=stage.zeros, parts=parts))
     return found
 
 
@@ -128,19 +122,25 @@ def _columns(there: FeatureMap, places: NDArray[np.int64]) -> NDArray[np.int64]:
     return places[:, np.newaxis] + pixels.ravel() * there.pitch
 
 
-def _make_tile(convolution: Convolution, stage: Stage, sources: NDArray[np.int64],
-               places: NDArray[np.int64]) -> tuple[Layer, LayerFormat]:
+def _make_tile(convolution: Convolution, stage: Stage, sources: tuple[int, ...],
+               maps: Sequence[NDArray[np.int64]], result: int) -> tuple[Layer, LayerFormat]:
     """Make the layer of a strip, from that of a pixel, and its format.
 
-    Channels of the source and of the result are at these places of a pixel. Columns of a result
-    without a channel have neither weights nor a bias.
+    Channels are at these places of a pixel of each map. Columns of a result without a channel have
+    neither weights nor a bias.
     """
-    pitch, single = convolution.pitch, stage.layer.codes.tocoo()
+    pitch, places, single = convolution.pitch, maps[result], stage.layer.codes.tocoo()
     rows, columns = single.coords
     channels, taps = np.divmod(columns, stage.n_taps)
+    parts, channels = stage.find_parts([len(maps[source]) for source in stage.sources], channels)
+    within, segments = np.empty_like(channels), np.empty_like(channels)
+    for part, source in enumerate(stage.sources):
+        within[parts == part] = maps[source][channels[parts == part]]
+        segments[parts == part] = sources.index(source)
+    n_taps = len(sources) * stage.n_taps
     codes = convolution.codes(csc_array(
-        (single.data, (places[rows], sources[channels] * stage.n_taps + taps)),
-        shape=(pitch, convolution.source.pitch * stage.n_taps)))
+        (single.data, (places[rows], within * n_taps + segments * stage.n_taps + taps)),
+        shape=(pitch, convolution.source.pitch * n_taps)))
 
     def repeat(biases: NDArray[Any]) -> NDArray[Any]:
         pixel = np.zeros(pitch, biases.dtype)

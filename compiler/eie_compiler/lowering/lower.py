@@ -13,12 +13,12 @@ from eie_hdl.config import EIEConfig
 from ..errors import CompileError
 from ..network import CompressedNetwork
 from ..vectors import NOT_SENT
-from .convolution import map_sizes
+from .convolution import LoopLayers, map_sizes
 from .csc import SortedCodes, sort_codes
 from .dead_rows import DeadRows, LiveNetwork, remove_dead_rows
 from .fixed_inputs import fix_input
 from .fixed_point import LayerInput, choose_formats, layers_with_inputs
-from .loop_layers import LoopLayers, make_loops
+from .loop_layers import make_loops
 from .lowered_network import LoweredNetwork, ProgramInput, choose_mode
 from .memory_map import vector_sizes
 from .row_mapping import MAPPINGS, row_weights
@@ -79,7 +79,8 @@ def lower_network(network: CompressedNetwork, config: EIEConfig, *, mapping: Map
         config=config, input=source, whole=whole, layers=layers, formats=live.formats,
         dead=live.dead, mapping=mapping, sent=_choose_sent(len(layers), outputs),
         columns=[_place_inputs(network, live), *rows], rows=rows,
-        vectors=vector_sizes(layers), convolutions=[], codes=codes)
+        vectors=vector_sizes(layers), sources=[(at,) for at in range(len(layers))],
+        convolutions=[], codes=codes)
 
 
 def lower_stages(config: EIEConfig, source: ProgramInput, whole: Sequence[LayerInput],
@@ -109,8 +110,9 @@ def lower_stages(config: EIEConfig, source: ProgramInput, whole: Sequence[LayerI
             config=config, input=source, whole=whole, layers=loops.layers, formats=loops.formats,
             dead=dead, mapping=mapping, sent=_choose_sent(len(stages), outputs),
             columns=loops.columns, rows=[np.arange(layer.n_rows) for layer in loops.layers],
-            vectors=map_sizes(loops.convolutions), convolutions=loops.convolutions,
-            codes=_sort_tiles(config, loops))
+            vectors=map_sizes(loops.convolutions), sources=loops.sources,
+            convolutions=loops.convolutions, codes=_sort_tiles(config, loops),
+            nodes=[stage.node for stage in stages])
         for loops in make_loops(config, stages, mapping, channels=channels)],
         more_entries=more_entries)
 

@@ -14,12 +14,12 @@ from ..network import Layer
 from ..patches import Patches
 from ..preprocessing import FixedPreprocessing
 from .capacity import Needs
-from .convolution import Convolution
+from .convolution import Convolution, LoopLayers
 from .csc import SortedCodes
 from .dead_rows import DeadRows
 from .fixed_point import LayerFormat, LayerInput
 from .loop_cycles import estimate_loops
-from .memory_map import count_bias_words, widest_vectors
+from .memory_map import Sources, count_bias_words, widest_vectors
 
 __all__ = ["LoweredNetwork", "ProgramInput", "choose_mode", "measure_needs"]
 
@@ -74,10 +74,14 @@ class LoweredNetwork:
         Column number of each row, within what its program computes at a time.
     vectors : :class:`list` of :class:`int`
         Elements in the activation SRAMs.
+    sources : :class:`list` of :class:`tuple` of :class:`int`
+        Vectors that each layer reads, as of :class:`~.convolution.LoopLayers`.
     convolutions : :class:`list` of :class:`~.convolution.Convolution`
         Geometry of each layer if the layers are loops; else empty.
     codes : :class:`list` of :class:`~.csc.SortedCodes`
         Weights.
+    nodes : :class:`list` of :class:`str`
+        Node of each layer of a subgraph; else empty.
     """
 
     config: EIEConfig
@@ -91,13 +95,15 @@ class LoweredNetwork:
     columns: Sequence[NDArray[np.int64]]
     rows: Sequence[NDArray[np.int64]]
     vectors: Sequence[int]
+    sources: Sequence[tuple[int, ...]]
     convolutions: Sequence[Convolution]
     codes: Sequence[SortedCodes]
+    nodes: Sequence[str] = ()
 
     @functools.cached_property
     def needs(self) -> Needs:
         """Memory that the layers need."""
-        return measure_needs(self.config, self.layers, self.sent, self.vectors,
+        return measure_needs(self.config, self.layers, self.sent, self.vectors, self.sources,
                              [codes.counts for codes in self.codes],
                              [chosen.codebook for chosen, is_maximum
                               in zip(self.formats, self.maximum) if not is_maximum])
@@ -111,7 +117,8 @@ class LoweredNetwork:
     @property
     def loop_cycles(self) -> float:
         """Estimate of the cycles of an image, of layers that are loops."""
-        return estimate_loops(self.config, self.convolutions, self.layers, self.columns)
+        return estimate_loops(self.config, LoopLayers(
+            self.convolutions, self.layers, self.formats, self.sources, self.columns))
 
 
 def choose_mode(options: Sequence[LoweredNetwork], *, more_entries: float) -> LoweredNetwork:
@@ -136,7 +143,7 @@ def choose_mode(options: Sequence[LoweredNetwork], *, more_entries: float) -> Lo
 
 
 def measure_needs(config: EIEConfig, layers: Sequence[Layer], sent: Sequence[bool],
-                  vectors: Sequence[int], counts: Sequence[NDArray[np.int64]],
+                  vectors: Sequence[int], sources: Sources, counts: Sequence[NDArray[np.int64]],
                   codebooks: Sequence[NDArray[np.int64]]) -> Needs:
     """Measure the memory that layers need.
 
@@ -144,14 +151,14 @@ def measure_needs(config: EIEConfig, layers: Sequence[Layer], sent: Sequence[boo
     ----------
     sent : sequence of :class:`bool`
         For each layer, true if its results go to the host.
-    vectors : sequence of :class:`int`
-        Elements of the input, and of the results of each layer.
+    vectors, sources
+        As for :func:`~.memory_map.place_activations`.
     counts : sequence of int64, n_pe × n_tiles × n_columns
         Number of entries of each column, for each layer.
     codebooks : sequence of int64 arrays
         Codebook of each layer that has one.
     """
-    n_vector_words, widest = widest_vectors(config, layers, vectors)
+    n_vector_words, widest = widest_vectors(config, layers, vectors, sent, sources)
     return Needs(
         descriptors=sum(count.shape[1] for count in counts) + sum(sent),
         pointers=sum(count.shape[1] * count.shape[2] for count in counts),

@@ -1,7 +1,7 @@
 """Placement of biases and vectors in the activation SRAM."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,8 +10,15 @@ from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from ..network import Layer
 from .row_mapping import n_slots
 
-__all__ = ["ActMap", "count_bias_words", "count_region_words", "n_words", "place_activations",
-           "vector_sizes", "widest_vectors"]
+__all__ = ["ActMap", "Sources", "count_bias_words", "count_region_words", "n_words",
+           "order_vectors", "place_activations", "vector_sizes", "widest_vectors"]
+
+
+#: Vectors that each layer reads: 0 is the input, `i` the result of the `i`-th layer.
+Sources = Sequence[Sequence[int]]
+
+#: First rows of vectors, and the row after the last one.
+Placed = tuple[tuple[int, ...], int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,34 +65,45 @@ def count_bias_words(config: EIEConfig, layers: Sequence[Layer]) -> int:
     return sum(n_words(layer.n_rows, config.n_pe) for layer in layers)
 
 
-def widest_vectors(config: EIEConfig, layers: Sequence[Layer], vectors: Sequence[int]
-                   ) -> tuple[int, str]:
+def widest_vectors(config: EIEConfig, layers: Sequence[Layer], vectors: Sequence[int],
+                   sent: Sequence[bool], sources: Sources) -> tuple[int, str]:
     """Compute the least rows that the vectors need; return them and the layer that needs them.
 
-    Vectors are numbers of elements, as from :func:`vector_sizes`.
+    Parameters are those of :func:`place_activations`.
     """
-    rows = [n_words(elements, config.n_pe) for elements in vectors]
-    pairs = [source + results for source, results in zip(rows, rows[1:])]
-    return max(pairs), layers[int(np.argmax(pairs))].name
+    rows = _count_rows(config, vectors)
+    pairs = [sum(rows[number] for number in read) + results
+             for read, results in zip(sources, rows[1:])]
+    return _place_alone(0, rows, sent, sources)[1], layers[int(np.argmax(pairs))].name
 
 
-def count_region_words(config: EIEConfig, vectors: Sequence[int], sent: Sequence[bool]) -> int:
+def count_region_words(config: EIEConfig, vectors: Sequence[int], sent: Sequence[bool],
+                       sources: Sources) -> int:
     """Compute the rows of a region: the input and results, those that are `sent` apart.
 
-    Vectors are numbers of elements, as from :func:`vector_sizes`.
+    Parameters are those of :func:`place_activations`.
     """
-    n_input, *results = [n_words(elements, config.n_pe) for elements in vectors]
-    return n_input + _set_apart(0, results, sent)[1]
+    return _set_apart(0, _count_rows(config, vectors), sent, sources)[1]
+
+
+def order_vectors(config: EIEConfig, vectors: Sequence[int], sources: Sources) -> list[int]:
+    """List the vectors by their places, as far as layers read some of them together.
+
+    Results of the last layer go to the host.
+    """
+    sent = [at == len(sources) - 1 for at in range(len(sources))]
+    places, _ = _set_apart(0, _count_rows(config, vectors), sent, sources)
+    return sorted(range(len(vectors)), key=lambda number: places[number])
 
 
 def place_activations(config: EIEConfig, layers: Sequence[Layer], sent: Sequence[bool],
-                      vectors: Sequence[int], *, first_bias: int = 0,
+                      vectors: Sequence[int], sources: Sources, *, first_bias: int = 0,
                       first_vector: int | None = None) -> ActMap:
-    """Place the biases first, then the vectors from both ends of the space after them.
+    """Place the biases first, then the vectors in the space after them.
 
-    A vector is live from the layer that computes it to the layer that reads it, so only successive
-    vectors must not overlap. They alternate between the bottom and the top of a space as large as
-    the largest successive pair, which is the minimum.
+    A vector is live from the layer that computes it to the last one that reads it. If each layer
+    reads the vector before it alone, vectors alternate between the bottom and the top of a space
+    as large as the largest successive pair, which is the minimum.
 
     If there is room, the input has two separate buffers at the top instead: one is filled while a
     program uses the other. If there is still room, results for the host are apart from all other
@@ -99,6 +117,9 @@ def place_activations(config: EIEConfig, layers: Sequence[Layer], sent: Sequence
         For each layer, true if its results go to the host.
     vectors : sequence of :class:`int`
         Elements of the input, and of the results of each layer.
+    sources : sequence of sequences of :class:`int`
+        Vectors that each layer reads. Those that it reads together are in the order of
+        :func:`order_vectors`, so that each of them comes after the one before.
     first_bias : :class:`int`
         First row of the biases.
     first_vector : :class:`int`, optional
@@ -116,45 +137,123 @@ def place_activations(config: EIEConfig, layers: Sequence[Layer], sent: Sequence
         biases.append(base)
         base += n_words(layer.n_rows, config.n_pe)
     base = base if first_vector is None else first_vector
-    sizes = [n_words(count, config.n_pe) for count in vectors]
-    n_input, results = sizes[0], sizes[1:]
-    region = count_region_words(config, vectors, sent)
+    sizes = _count_rows(config, vectors)
 
-    def make_map(vectors: tuple[int, ...], top: int, *, input_stride: int = 0,
-                 in_regions: bool = False) -> ActMap:
-        return ActMap(tuple(biases), vectors, input_stride, in_regions,
-                      _overlaps(vectors[1:], results, sent), top)
+    def make_map(placed: Placed, *, input_stride: int = 0, in_regions: bool = False) -> ActMap:
+        first, top = placed
+        top += input_stride
+        return ActMap(tuple(biases), first, input_stride, in_regions,
+                      _overlaps(first[1:], sizes[1:], sent), top)
 
-    apart = _set_apart(base, results, sent)
-    vectors, top = apart
-    if base + 2 * region <= config.act_depth:
-        return make_map((top, *vectors), base + 2 * region, input_stride=region, in_regions=True)
-    for vectors, top in (apart, _alternate(base, results)):
-        if top + 2 * n_input <= config.act_depth:
-            return make_map((top, *vectors), top + 2 * n_input, input_stride=n_input)
-
-    vectors, top = _alternate(base, sizes)
-    return make_map(vectors, top)
+    apart = _set_apart(base, sizes, sent, sources)
+    if 2 * apart[1] - base <= config.act_depth:
+        return make_map(apart, input_stride=apart[1] - base, in_regions=True)
+    if not _joins_input(sources):    # it would not be at one distance from others
+        for placed in (apart, _share(base, sizes, sent, sources)):
+            if placed[1] + sizes[0] <= config.act_depth:
+                return make_map(placed, input_stride=sizes[0])
+    return make_map(_place_alone(base, sizes, sent, sources))
 
 
-def _alternate(base: int, sizes: list[int]) -> tuple[tuple[int, ...], int]:
+def _count_rows(config: EIEConfig, vectors: Sequence[int]) -> list[int]:
+    """Compute the rows of vectors of these numbers of elements."""
+    return [n_words(elements, config.n_pe) for elements in vectors]
+
+
+def _place_alone(base: int, sizes: Sequence[int], sent: Sequence[bool], sources: Sources
+                 ) -> Placed:
+    """Place all vectors in the fewest rows; return first rows and the end."""
+    return _alternate(base, sizes) if _is_chain(sources) else \
+        _set_apart(base, sizes, sent, sources)
+
+
+def _share(base: int, sizes: Sequence[int], sent: Sequence[bool], sources: Sources) -> Placed:
+    """Place results in the fewest rows, and the input after them."""
+    if not _is_chain(sources):
+        return _set_apart(base, sizes, sent, sources)
+    places, top = _alternate(base, sizes[1:])
+    return (top, *places), top + sizes[0]
+
+
+def _is_chain(sources: Sources) -> bool:
+    """True if each layer reads the result of the one before alone."""
+    return all(tuple(read) == (at,) for at, read in enumerate(sources))
+
+
+def _joins_input(sources: Sources) -> bool:
+    """True if a layer reads the input together with a result."""
+    return any(0 in read and len(read) > 1 for read in sources)
+
+
+def _alternate(base: int, sizes: Sequence[int]) -> Placed:
     """Place vectors, of which successive ones must not overlap; return first rows and the end."""
     top = base + max(a + b for a, b in zip(sizes, [*sizes[1:], 0]))
     return tuple(top - size if number % 2 else base for number, size in enumerate(sizes)), top
 
 
-def _set_apart(base: int, sizes: list[int], sent: Sequence[bool]) -> tuple[tuple[int, ...], int]:
-    """Place vectors as :func:`_alternate` does, but those that are `sent` in rows of their own."""
-    kept = [0 if apart else size for size, apart in zip(sizes, sent)]
-    vectors, top = _alternate(base, kept)
+def _set_apart(base: int, sizes: Sequence[int], sent: Sequence[bool], sources: Sources) -> Placed:
+    """Place results in the fewest rows, then those that are `sent`, then the input.
+
+    An input that is read together with results is before all of them instead.
+    """
+    is_first = _joins_input(sources)
+    kept = [0 if apart else size for size, apart in zip(sizes[1:], sent)]
+    first = base + sizes[0] * is_first
+    vectors, top = _alternate(first, kept) if _is_chain(sources) else \
+        min((placed for order in (
+            sorted(range(len(kept)), key=lambda number: -kept[number]), range(len(kept)))
+            if (placed := _fit(base, first, kept, sources, order))), key=lambda placed: placed[1])
     places = []
-    for first, size, apart in zip(vectors, sizes, sent):
-        places.append(top if apart else first)
+    for row, size, apart in zip(vectors, sizes[1:], sent):
+        places.append(top if apart else row)
         top += size if apart else 0
-    return tuple(places), top
+    return ((base, *places), top) if is_first else ((top, *places), top + sizes[0])
 
 
-def _overlaps(first: tuple[int, ...], sizes: list[int], sent: Sequence[bool]) -> tuple[bool, ...]:
+def _fit(first_input: int, base: int, sizes: Sequence[int], sources: Sources,
+         order: Iterable[int]) -> Placed | None:
+    """Place results in an order, each in the lowest rows that are free while it is live.
+
+    A layer reads from the first row of its sources to the last, and must write none of them: a
+    result is not between sources that are read together. In the order of the layers, a place above
+    all others is always possible; in another order there may be none.
+    """
+    last = [max([at, *(reader for reader, read in enumerate(sources) if at + 1 in read)])
+            for at in range(len(sizes))]
+    places: dict[int, int] = {}
+
+    def is_free(at: int, place: int) -> bool:
+        tried = places | {at: place}
+        clashes = any(place < places[other] + sizes[other] and places[other] < place + sizes[at]
+                      for other in places if at <= last[other] and other <= last[at])
+        return not clashes and not any(
+            _is_between(first_input, tried, sizes, read, result)
+            for result, read in enumerate(sources) if len(read) > 1)
+
+    for at in order:
+        ends = sorted({base, *(place + sizes[other] for other, place in places.items())})
+        found = next((place for place in ends if is_free(at, place)), None)
+        if found is None:
+            return None
+        places[at] = found
+    return tuple(places[at] for at in range(len(sizes))), \
+        max(base, *(place + sizes[at] for at, place in places.items()))
+
+
+def _is_between(first_input: int, places: Mapping[int, int], sizes: Sequence[int],
+                read: Sequence[int], result: int) -> bool:
+    """True if a result is within the rows from the first source to the end of the last.
+
+    Places are those of results, the first of which is vector 1.
+    """
+    if not {result, *(number - 1 for number in read if number)} <= places.keys():
+        return False    # not all are placed
+    begin = min(places[number - 1] if number else first_input for number in read)
+    end = max(places[number - 1] + sizes[number - 1] for number in read if number)
+    return places[result] < end and begin < places[result] + sizes[result]
+
+
+def _overlaps(first: Sequence[int], sizes: Sequence[int], sent: Sequence[bool]) -> tuple[bool, ...]:
     """Check for each vector whether it shares rows with one that is `sent`."""
     rows = [range(begin, begin + size) for begin, size in zip(first, sizes)]
     apart = [each for each, is_sent in zip(rows, sent) if is_sent]

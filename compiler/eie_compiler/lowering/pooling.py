@@ -5,7 +5,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csc_array
 
 from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
@@ -18,16 +17,14 @@ from ..network import CompressedNetwork, Layer
 from ..patches import Patches
 from ..vectors import dequantise
 from .fixed_point import LayerInput, activation_range, choose_format, choose_formats
-from .loop_cycles import TileWork
-from .loop_geometry import join_rows, list_strips
+from .simple_stages import choose_strip, spread_channels
 from .stages import Stage
-from .strips import TOLERANCE
 
 __all__ = ["Averages", "average_layers", "pool_stage"]
 
 
 def pool_stage(config: EIEConfig, name: str, pool: MaxPool, shape: tuple[int, int, int], *,
-               frac: int, nonnegative: bool) -> tuple[LayerInput, Stage]:
+               source: int, frac: int, nonnegative: bool) -> tuple[LayerInput, Stage]:
     """Make the stage of a maximum pooling.
 
     Each row has a weight, which is not used, for each element of its window. The machine compares
@@ -39,6 +36,8 @@ def pool_stage(config: EIEConfig, name: str, pool: MaxPool, shape: tuple[int, in
         Name of the layer.
     shape : (channels, height, width)
         Shape of the map.
+    source : :class:`int`
+        Number of the map.
     frac : :class:`int`
         Fraction bits of the map, and of the result.
     nonnegative : :class:`bool`
@@ -53,13 +52,13 @@ def pool_stage(config: EIEConfig, name: str, pool: MaxPool, shape: tuple[int, in
     codebook = np.zeros(1 << config.v_width)
     codebook[1] = 1.0
     bias = dequantise(np.full(n_channels, limits(config.act_width)[0]), frac)
-    layer = Layer(name, _spread(n_channels, math.prod(pool.kernel)), codebook, bias,
+    layer = Layer(name, spread_channels(n_channels, math.prod(pool.kernel)), codebook, bias,
                   relu=nonnegative, output_frac=frac, max_weight_frac=0)
-    source = LayerInput(layer, frac, activation_range(config, nonnegative=nonnegative))
+    inputs = LayerInput(layer, frac, activation_range(config, nonnegative=nonnegative))
     patches = Patches(shape, pool.kernel, pool.stride, padding=pool.padding, loop=1)
-    return source, Stage(layer, choose_format(config, *source),
-                         _choose_strip(config, patches, zeros=not nonnegative),
-                         maximum=True, zeros=not nonnegative)
+    return inputs, Stage(layer, choose_format(config, *inputs),
+                         choose_strip(config, patches, zeros=not nonnegative), (source,),
+                         maximum=True, zeros=not nonnegative, node=name)
 
 
 class Averages(NamedTuple):
@@ -100,10 +99,10 @@ def average_layers(config: EIEConfig, graph: Graph, node: Node) -> Averages | No
     codebook = np.zeros(1 << config.v_width)
     codebook[1] = 1 / n_taps
     fracs = graph.fracs or {}
-    layer = Layer("mean", _spread(shape[0], n_taps), codebook, np.zeros(shape[0]), relu=False,
-                  output_frac=fracs[node.name])
+    layer = Layer("mean", spread_channels(shape[0], n_taps), codebook, np.zeros(shape[0]),
+                  relu=False, output_frac=fracs[node.name])
     network = CompressedNetwork((layer,), fracs[node.inputs[0]], config.v_width,
-                                _choose_strip(config, window, zeros=False))
+                                choose_strip(config, window))
     (chosen,) = choose_formats(config, network)
     weight = math.ldexp(int(chosen.codebook[1]), -chosen.weight_frac)
     error = abs(weight * n_taps - 1) * (1 << config.act_width - 1)
@@ -130,28 +129,3 @@ def _find_window(operation: Computation, shape: Shape) -> Patches | None:
     if isinstance(operation, AveragePool) and not any(operation.padding):
         return Patches((channels, height, width), operation.kernel, operation.stride, loop=1)
     return None
-
-
-def _spread(n_channels: int, n_taps: int) -> csc_array:
-    """Make codes with which each channel of a result has code 1 for each tap of its own channel."""
-    rows = np.repeat(np.arange(n_channels), n_taps)
-    return csc_array((np.ones(len(rows), np.uint8), rows, np.arange(len(rows) + 1)),
-                     shape=(n_channels, len(rows)))
-
-
-def _choose_strip(config: EIEConfig, patches: Patches, *, zeros: bool) -> Patches:
-    """Choose the shortest strips that need about the fewest cycles, and whose results fit."""
-    n_channels = patches.shape[0]
-    slots = -(-n_channels // config.n_pe)
-    height, width = join_rows(patches).output_shape
-    cycles = {}
-    for pixels in list_strips(patches):
-        reach = (pixels - 1) * patches.stride[1] + patches.kernel[1]
-        work = TileWork(patches.kernel[0] * reach * (slots if config.local else n_channels),
-                        patches.kernel[0], slots * math.prod(patches.kernel) * pixels,
-                        slots * pixels, zeros)
-        if slots * pixels <= config.acc_depth:
-            cycles[pixels] = height * -(-width // pixels) * work.cycles
-    enough = TOLERANCE * min(cycles.values(), default=math.inf)
-    return dataclasses.replace(patches, loop=min(
-        (pixels for pixels, each in cycles.items() if each <= enough), default=1))

@@ -26,8 +26,8 @@ class LayerPlan:
     ----------
     source, destination, bias : :class:`int`
         First rows of the source, the results and the biases.
-    reads_input : :class:`bool`
-        True if the source is an input buffer.
+    reads_input, frees_input : :class:`bool`
+        True if the source is an input buffer, and if no layer after this one reads it.
     source_words : :class:`int`
         Number of rows of the source.
     rows, columns : :class:`int`
@@ -49,6 +49,7 @@ class LayerPlan:
 
     source: int
     reads_input: bool
+    frees_input: bool
     source_words: int
     destination: int
     bias: int
@@ -99,7 +100,7 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan], *, two_inputs: bool
                         **loop["end"]},
                 "offset_source": in_regions or layer.reads_input,
                 "offset_destination": in_regions,
-                "frees_input": two_inputs and layer.reads_input and tile == last_tile,
+                "frees_input": two_inputs and layer.frees_input and tile == last_tile,
                 "alone": not (in_regions or steps), "ptr_base": ptr_base, "barrier": tile == 0,
                 "result_barrier": layer.overwrites_result, "loop": loop["loop"]})
             ptr_base += layer.columns

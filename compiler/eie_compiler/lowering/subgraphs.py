@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,20 +11,24 @@ import numpy as np
 from eie_hdl.config import EIEConfig
 
 from ..errors import CompileError
-from ..graph.graph import Node, Subgraph
+from ..graph.graph import Graph, Node, Subgraph
 from ..graph.operation import Shape
-from ..graph.operations.arrangement import Reshape
+from ..graph.operations.activation import Clip
+from ..graph.operations.arrangement import Concat, Reshape
+from ..graph.operations.elementwise import Add, Subtract
 from ..graph.operations.pooling import MaxPool
 from ..network import CompressedNetwork
 from ..patches import PatchError, Patches
 from .dead_rows import DeadRows, LiveNetwork
 from .fixed_point import LayerInput, choose_formats, layers_with_inputs
+from .loop_geometry import map_width
 from .lower import Mapping, lower_stages, require_widths
 from .lowered_network import LoweredNetwork, ProgramInput
 from .pooling import pool_stage
+from .simple_stages import Addend, sum_stage
 from .stages import Stage, list_stages
 
-__all__ = ["lower_subgraph"]
+__all__ = ["is_relu", "lower_subgraph"]
 
 
 def lower_subgraph(subgraph: Subgraph, config: EIEConfig, *, mapping: Mapping = "balanced"
@@ -31,8 +36,9 @@ def lower_subgraph(subgraph: Subgraph, config: EIEConfig, *, mapping: Mapping = 
     """Lower a subgraph for a machine.
 
     Convolutions are in strips of their loop, or of one pixel. Each layer that is fully connected is
-    a convolution whose kernel covers the whole map before it, and maximum pooling one that takes
-    maxima.
+    a convolution whose kernel covers the whole map before it. Maximum pooling is a loop that takes
+    maxima, and sums are loops over two maps. Maps that are concatenated stay apart: what reads them
+    reads both.
 
     Raises
     ------
@@ -41,37 +47,181 @@ def lower_subgraph(subgraph: Subgraph, config: EIEConfig, *, mapping: Mapping = 
     """
     if not config.loops:
         raise CompileError("loops must be true, for a subgraph, whose layers are loops")
-    body, found = subgraph.body, _Found([], [])
-    shape, is_nonnegative = _as_map(body.inputs[subgraph.input]), _needs_nonnegative(body.nodes)
-    source = ProgramInput((body.fracs or {})[subgraph.input], is_nonnegative)
+    body = subgraph.body
+    shape = _as_map(body.inputs[subgraph.input])
+    source = ProgramInput((body.fracs or {})[subgraph.input], _needs_nonnegative(body))
+    found = _Lowering(config, body, _Value(shape, (0,), (shape[0],), source.frac,
+                                           source.nonnegative))
     for node in body.nodes:
         try:
-            found.add(_make_stages(config, node, shape, (body.fracs or {})[node.inputs[0]],
-                                   nonnegative=is_nonnegative))
+            found.add(node)
         except (CompileError, PatchError) as error:
             raise CompileError(f"node {node.name!r}: {error}") from error
-        if not isinstance(node.computation, Reshape):    # the order of the elements stays
-            shape = _as_map(body.shapes[node.name])
-            is_nonnegative = found.stages[-1].layer.relu
-    if all(stage.maximum for stage in found.stages):
-        raise CompileError("a subgraph must have layers")
+    stages = found.finish()
     return lower_stages(
-        config, source, found.whole, _name_apart(found.stages), mapping,
-        channels=np.arange(found.stages[0].patches.shape[0]),
-        dead=[DeadRows.none()] * len(found.stages),
+        config, source, found.whole, _name_apart(stages), mapping, channels=np.arange(shape[0]),
+        dead=[DeadRows.none()] * len(stages),
         more_entries=math.inf)    # nodes are joined only if no further load is needed
 
 
-class _Found(NamedTuple):
-    """Stages, and the layers of which they are."""
+class _Value(NamedTuple):
+    """Tensor on the chip.
 
-    whole: list[LayerInput]
-    stages: list[Stage]
+    Attributes
+    ----------
+    shape : (channels, height, width)
+        Shape of the map whose elements are those of the tensor, in the same order.
+    maps : :class:`tuple` of :class:`int`
+        Numbers of the maps whose channels follow one another.
+    channels : :class:`tuple` of :class:`int`
+        Channels of each.
+    frac : :class:`int`
+        Fraction bits.
+    nonnegative : :class:`bool`
+        True if no element is negative.
+    """
 
-    def add(self, others: "_Found") -> None:
-        """Add those of the next node."""
-        self.whole.extend(others.whole)
-        self.stages.extend(others.stages)
+    shape: tuple[int, int, int]
+    maps: tuple[int, ...]
+    channels: tuple[int, ...]
+    frac: int
+    nonnegative: bool
+
+    def split(self) -> list["_Value"]:
+        """List the maps."""
+        return [self._replace(shape=(channels, *self.shape[1:]), maps=(number,),
+                              channels=(channels,))
+                for number, channels in zip(self.maps, self.channels)]
+
+
+class _Lowering:
+    """Stages of the nodes of a subgraph."""
+
+    def __init__(self, config: EIEConfig, body: Graph, source: _Value) -> None:
+        self.whole: list[LayerInput] = []
+        self._config, self._body = config, body
+        self._stages: list[Stage] = []
+        self._values = {next(iter(body.inputs)): source}
+        self._nodes = {node.name: node.computation for node in body.nodes}
+        self._uses = Counter(name for node in body.nodes for name in node.inputs)
+
+    def add(self, node: Node) -> None:
+        """Add the stages of a node."""
+        computation, operands = node.computation, [self._values[name] for name in node.inputs]
+        frac = (self._body.fracs or {})[node.name]
+        if isinstance(computation, Reshape):    # the order of the elements stays
+            value = operands[0]
+        elif isinstance(computation, Concat):
+            if computation.axis != 0:
+                raise CompileError(f"channels must be concatenated, not axis {computation.axis}")
+            # Maps stay where they are, but those of another format are converted.
+            value = _join([operand if operand.frac == frac
+                           else self._add_sums(node, [operand], frac, relu=False)
+                           for operand in operands])
+        elif isinstance(computation, CompressedNetwork):
+            value = self._add_layers(node.name, computation, operands[0])
+        elif isinstance(computation, MaxPool):
+            value = self._add_each(frac, [pool_stage(
+                self._config, node.name, computation, part.shape, source=part.maps[0], frac=frac,
+                nonnegative=part.nonnegative) for part in operands[0].split()])
+        elif isinstance(computation, (Add, Subtract)):
+            value = self._add_sums(node, operands, frac, relu=False)
+        elif is_relu(node):
+            value = self._add_relu(node, operands[0], frac)
+        else:
+            raise CompileError(f"the machine does not compute {type(computation).__name__}")
+        self._values[node.name] = value
+
+    def finish(self) -> list[Stage]:
+        """Return the stages; maps that are read together have no surplus pixels in a row."""
+        if all(stage.maximum for stage in self._stages):
+            raise CompileError("a subgraph must have layers")
+        if len(self._values[self._body.outputs[0]].maps) > 1:
+            raise CompileError("the result must be a single map, not concatenated ones")
+        for number in {number for stage in self._stages if len(stage.sources) > 1
+                       for number in stage.sources if number}:
+            stage = self._stages[number - 1]
+            self._stages[number - 1] = dataclasses.replace(stage, patches=dataclasses.replace(
+                stage.patches, loop=_divide_row(self._config, stage)))
+        return self._stages
+
+    def _add_layers(self, name: str, network: CompressedNetwork, source: _Value) -> _Value:
+        """Add the layers of a node, which read all maps of their operand together."""
+        require_widths(self._config, network)
+        live = LiveNetwork.whole(network, choose_formats(self._config, network))
+        stages = list_stages(live, _find_geometry(network, source.shape), source.maps,
+                             len(self._stages))
+        self.whole += layers_with_inputs(self._config, network)
+        self._stages += [dataclasses.replace(stage, node=name) for stage in stages]
+        return self._result(network.layers[-1].output_frac)
+
+    def _add_each(self, frac: int, made: Sequence[tuple[LayerInput, Stage]]) -> _Value:
+        """Add a stage for each map of a result."""
+        values = []
+        for inputs, stage in made:
+            self.whole.append(inputs)
+            self._stages.append(stage)
+            values.append(self._result(frac))
+        return _join(values)
+
+    def _add_sums(self, node: Node, operands: Sequence[_Value], frac: int, *, relu: bool) -> _Value:
+        """Add the stages of a sum, or of a single map: one for each map of the result."""
+        first, *others = operands
+        if any((other.shape, other.channels) != (first.shape, first.channels) for other in others):
+            raise CompileError("operands must have the same shape")
+        signs = [1, -1 if isinstance(node.computation, Subtract) else 1]
+        return self._add_each(frac, [sum_stage(
+            self._config, node.name, [Addend(part.maps[0], part.frac, sign)
+                                      for part, sign in zip(parts, signs)],
+            parts[0].shape, frac=frac, relu=relu)
+            for parts in zip(*(operand.split() for operand in operands))])
+
+    def _add_relu(self, node: Node, source: _Value, frac: int) -> _Value:
+        """Add a ReLU to the stages of a sum that nothing else reads, or as stages of its own."""
+        operand, sums = node.inputs[0], [number for number, stage in enumerate(self._stages, 1)
+                                         if stage.node == node.inputs[0]]
+        if self._uses[operand] > 1 or frac != source.frac or tuple(sums) != source.maps \
+                or not isinstance(self._nodes.get(operand), (Add, Subtract)):
+            return self._add_sums(node, [source], frac, relu=True)
+        for number in source.maps:
+            stage = self._stages[number - 1]
+            layer = dataclasses.replace(stage.layer, relu=True)
+            self._stages[number - 1] = dataclasses.replace(stage, layer=layer)
+            self.whole[number - 1] = self.whole[number - 1]._replace(layer=layer)
+        return source._replace(nonnegative=True)
+
+    def _result(self, frac: int) -> _Value:
+        """Value of the stage that was added last."""
+        stage = self._stages[-1]
+        shape = (stage.layer.n_rows, *stage.patches.output_shape)
+        return _Value(shape, (len(self._stages),), shape[:1], frac, stage.layer.relu)
+
+
+def _join(values: Sequence[_Value]) -> _Value:
+    """Value whose channels are those of several, one after another."""
+    first = values[0]
+    if any(value.shape[1:] != first.shape[1:] for value in values):
+        raise CompileError("concatenated maps must have the same height and width")
+    channels = tuple(n for value in values for n in value.channels)
+    return first._replace(shape=(sum(channels), *first.shape[1:]), channels=channels,
+                          maps=tuple(number for value in values for number in value.maps),
+                          nonnegative=all(value.nonnegative for value in values))
+
+
+def is_relu(node: Node) -> bool:
+    """True for a ReLU."""
+    return isinstance(node.computation, Clip) and (
+        node.computation.low, node.computation.high) == (0.0, math.inf)
+
+
+def _divide_row(config: EIEConfig, stage: Stage) -> int:
+    """Find the length of strips that fill a row of the result, about as long as those of a stage.
+    """
+    width, longest = map_width(stage.patches), stage.patches.loop
+    fitting = [pixels for pixels in range(1, min(width, 2 * longest) + 1) if width % pixels == 0
+               and (pixels <= longest
+                    or -(-stage.layer.n_rows // config.n_pe) * pixels <= config.acc_depth)]
+    return min(fitting, key=lambda pixels: (abs(math.log(pixels / longest)), pixels))
 
 
 def _as_map(shape: Shape) -> tuple[int, int, int]:
@@ -83,28 +233,15 @@ def _as_map(shape: Shape) -> tuple[int, int, int]:
     raise CompileError(f"tensors must be images or vectors, not of shape {shape}")
 
 
-def _needs_nonnegative(nodes: Sequence[Node]) -> bool:
-    """True if the first layers rely on an input that is never negative; pools keep signs."""
-    return next((node.computation.nonnegative_inputs for node in nodes
-                 if isinstance(node.computation, CompressedNetwork)), False)
-
-
-def _make_stages(config: EIEConfig, node: Node, shape: tuple[int, int, int], frac: int, *,
-                 nonnegative: bool) -> _Found:
-    """Make the stages of a node, which reads a map of this shape and format."""
-    computation = node.computation
-    if isinstance(computation, Reshape):
-        return _Found([], [])
-    if isinstance(computation, MaxPool):
-        source, stage = pool_stage(config, node.name, computation, shape, frac=frac,
-                                   nonnegative=nonnegative)
-        return _Found([source], [stage])
-    if not isinstance(computation, CompressedNetwork):
-        raise CompileError(f"the machine does not compute {type(computation).__name__}")
-    require_widths(config, computation)
-    live = LiveNetwork.whole(computation, choose_formats(config, computation))
-    return _Found(layers_with_inputs(config, computation),
-                  list_stages(live, _find_geometry(computation, shape)))
+def _needs_nonnegative(body: Graph) -> bool:
+    """True if layers rely on an input that is never negative; pools and moves keep signs."""
+    kept = set(body.inputs)
+    for node in body.nodes:
+        if isinstance(node.computation, (Concat, MaxPool, Reshape)) and kept.issuperset(
+                node.inputs):
+            kept.add(node.name)
+    return any(node.computation.nonnegative_inputs for node in body.nodes
+               if isinstance(node.computation, CompressedNetwork) and kept.issuperset(node.inputs))
 
 
 def _find_geometry(network: CompressedNetwork, shape: tuple[int, int, int]) -> Patches:

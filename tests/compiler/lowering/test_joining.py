@@ -91,8 +91,8 @@ def test_nodes_stay_apart_if_they_would_not_fit_together():
 def test_nodes_stay_apart_if_they_would_need_more_loads(monkeypatch):
     graph = graph_of(*(random_convolution((6, 8, 8), [6], seed, **SAME_SIZE)
                        for seed in range(3)))
-    monkeypatch.setattr("eie_compiler.lowering.joining._count_loads",
-                        lambda graph, *_: 3 - len(graph.nodes))
+    monkeypatch.setattr("eie_compiler.lowering.graph.count_loads",
+                        lambda graph, *_, mapping: 3 - len(graph.nodes))
     assert programs_of(graph) == {"conv0": [], "conv1": [], "conv2": []}
 
 

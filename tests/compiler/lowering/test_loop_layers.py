@@ -48,7 +48,8 @@ LOCAL = dataclasses.replace(CONFIG, acc_depth=64, spmat_depth=1 << 12, ptr_depth
 def prefer_local(monkeypatch):
     """Take local mode wherever it is possible, whatever the cycles and entries."""
     prefer_few_cycles(monkeypatch)
-    monkeypatch.setattr("eie_compiler.lowering.map_places._is_faster", lambda *_: True)
+    monkeypatch.setattr("eie_compiler.lowering.map_places._estimate",
+                        lambda config, stages, local, places: -sum(local))
     monkeypatch.setattr("eie_compiler.lowering.lower.choose_mode",
                         lambda options, **_: choose_mode(options, more_entries=1000))
 
@@ -56,7 +57,7 @@ def prefer_local(monkeypatch):
 def prefer_few_cycles(monkeypatch):
     """Let local mode take the fewest cycles."""
     monkeypatch.setattr("eie_compiler.lowering.lowered_network.estimate_loops",
-                        lambda config, convolutions, *_: not convolutions[0].local)
+                        lambda config, loops: not loops.convolutions[0].local)
 
 
 def images_of(network, seed=7):
@@ -255,7 +256,7 @@ def test_the_mode_with_fewer_cycles_is_taken(monkeypatch):
         network = grouped(convolution(2, (8, 5), (8, 5, 9), density, kernel=(2, 2), loop=2),
                           n_groups)
         live = LiveNetwork.whole(network, choose_formats(LOCAL, network))
-        cycles = [estimate_loops(LOCAL, each.convolutions, each.layers, each.columns)
+        cycles = [estimate_loops(LOCAL, each)
                   for each in make_loops(LOCAL, list_stages(live, network.patches), "balanced",
                                          channels=np.arange(8))]
         lowered = lower_network(network, LOCAL, keep_dead_rows=True)
@@ -265,10 +266,9 @@ def test_the_mode_with_fewer_cycles_is_taken(monkeypatch):
         # Local mode is offered where it would be faster.
         with monkeypatch.context() as patch:
             prefer_local(patch)
-            _, local = make_loops(LOCAL, list_stages(live, network.patches), "balanced",
+            _, local, *_ = make_loops(LOCAL, list_stages(live, network.patches), "balanced",
                                   channels=np.arange(8))
-        of_local = estimate_loops(LOCAL, local.convolutions, local.layers, local.columns)
-        assert (of_local < cycles[0]) == (len(cycles) > 1)
+        assert (estimate_loops(LOCAL, local) < cycles[0]) == (len(cycles) > 1)
     assert found == {False, True}
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array
 
+from eie_compiler.lowering.convolution import channel_pitch
 from eie_compiler.lowering.fixed_point import choose_format
 from eie_compiler.lowering.map_places import place_channels, place_maps
 from eie_compiler.lowering.stages import Stage
@@ -21,9 +22,10 @@ def test_channels_are_placed_to_balance_the_strip(n_pe, n_channels, strip):
     weights = np.random.default_rng(1).integers(0, 40, n_channels)
     found = {}
     for mapping in ("balanced", "interleaved"):
-        places = place_channels(config, weights, strip, mapping)
+        pitch = channel_pitch(config, n_channels, strip)
+        places = place_channels(config, weights, pitch, mapping)
         assert len(set(places)) == n_channels
-        pitch = next(q for q in range(n_channels, 999) if q * strip % n_pe == 0)
+        assert pitch == next(q for q in range(n_channels, 999) if q * strip % n_pe == 0)
         assert 0 <= places.min() <= places.max() < pitch
         pes = (np.arange(strip)[:, np.newaxis] * pitch + places) % n_pe
         found[mapping] = np.bincount(pes.ravel(), np.tile(weights, strip), n_pe).max()
@@ -31,18 +33,22 @@ def test_channels_are_placed_to_balance_the_strip(n_pe, n_channels, strip):
     assert places.tolist() == list(range(n_channels))
 
 
-def make_stage(matrix, strip=2):
+def make_stage(matrix, *sources, strip=2):
     """Stage whose layer has these codes of one tap: results × channels."""
     codes = csc_array(np.asarray(matrix, np.uint8))
     layer = Layer(f"layer{codes.shape}", codes, np.array([0, 0.5] + 14 * [0.0]),
                   np.zeros(codes.shape[0]), relu=False, output_frac=8)
     return Stage(layer, choose_format(MACHINE, layer, 8, (-128, 127)),
-                 Patches((codes.shape[1], 4, 4), loop=strip))
+                 Patches((codes.shape[1] // len(sources), 4, 4), loop=strip), sources)
+
+
+def eye(n, *sources):
+    """Stage of which each channel of the result reads its own."""
+    return make_stage(np.hstack([np.eye(n)] * len(sources)), *sources)
 
 
 def test_maps_around_a_local_layer_fill_whole_slots():
-    dense, each = make_stage(np.ones((12, 3))), make_stage(np.eye(12))
-    stages = [dense, each, make_stage(np.ones((4, 12)))]
+    stages = [make_stage(np.ones((12, 3)), 0), eye(12, 1), make_stage(np.ones((4, 12)), 2)]
     broadcast = place_maps(MACHINE, stages, "balanced", local=False)
     assert broadcast.local == [False] * 3
     assert broadcast.pitches == [3, 12, 12, 4]
@@ -52,22 +58,66 @@ def test_maps_around_a_local_layer_fill_whole_slots():
     assert [len(places) for places in maps.places] == [3, 12, 12, 4]
 
 
-def test_a_layer_after_a_local_one_is_local_where_its_channels_are_together():
-    each, pairs = np.eye(16), np.kron(np.eye(8), np.ones((2, 2)))
-    for second, is_local in ((each, True), (pairs, True), (pairs[:, ::2].repeat(2, 1), True),
-                             (np.roll(pairs, 1, axis=1), False)):
-        # Pairs of channels are in a PE, those of the last matrix in two.
-        stages = [make_stage(pairs), make_stage(second)]
-        maps = place_maps(MACHINE, stages, "interleaved", local=True)
+def assert_together(stage, places, result):
+    """Check that all channels that weights connect are in one PE."""
+    n = len(places[stage.sources[0]])
+    rows, columns = stage.layer.codes.nonzero()
+    for row, column in zip(rows, columns):
+        source = places[stage.sources[column // n]][column % n]
+        assert source % MACHINE.n_pe == places[result][row] % MACHINE.n_pe
+
+
+@pytest.mark.parametrize("mapping", ["balanced", "interleaved"])
+def test_layers_in_a_row_are_local_if_their_channels_can_be_together(mapping):
+    pairs = np.kron(np.eye(8), np.ones((2, 2)))
+    for second, is_local in ((np.eye(16), True), (pairs, True),
+                             (np.roll(np.kron(np.eye(2), np.ones((8, 8))), 1, axis=1), False)):
+        # Pairs of channels are in a PE. A second layer that connects all pairs is not local.
+        stages = [make_stage(pairs, 0), make_stage(second, 1)]
+        maps = place_maps(MACHINE, stages, mapping, local=True)
         assert maps.local == [True, is_local]
-        for stage, sources, results in zip(stages, maps.places, maps.places[1:]):
-            rows, columns = stage.layer.codes.nonzero()
-            is_same = results[rows] % 8 == sources[columns] % 8
-            assert is_same.all() or stage is stages[1] and not is_local
+        for number, stage in enumerate(stages, 1):
+            if maps.local[number - 1]:
+                assert_together(stage, maps.places, number)
+
+
+def test_maps_that_are_added_have_their_channels_in_the_same_pes():
+    # A residual block: both addends are results of dense layers.
+    stages = [make_stage(np.ones((12, 3)), 0), make_stage(np.ones((12, 12)), 1), eye(12, 2, 1),
+              make_stage(np.ones((5, 24)), 3, 2)]
+    maps = place_maps(MACHINE, stages, "balanced", local=True)
+    assert maps.local == [False, False, True, False]
+    assert_together(stages[2], maps.places, 3)
+    assert maps.pitches[1:4] == [16] * 3
+    # Without local mode, they only have the same columns of a pixel.
+    maps = place_maps(MACHINE, [make_stage(np.ones((13, 3)), 0, strip=2),
+                                make_stage(np.ones((15, 13)), 1, strip=1),
+                                make_stage(np.ones((2, 28)), 1, 2, strip=4)], "balanced",
+                      local=False)
+    assert maps.pitches == [3, 16, 16, 2]
+
+
+def test_maps_can_be_kept_from_growing():
+    stages = [make_stage(np.ones((12, 3)), 0), eye(12, 1), make_stage(np.ones((16, 12)), 2),
+              eye(16, 3)]
+    maps = place_maps(MACHINE, stages, "balanced", local=True)
+    assert maps.local == [False, True, False, True] and maps.pitches == [3, 16, 16, 16, 16]
+    maps = place_maps(MACHINE, stages, "balanced", local=True, packed=True)
+    assert maps.local == [False, False, False, True] and maps.pitches == [3, 12, 12, 16, 16]
 
 
 def test_work_of_the_layer_before_is_balanced_where_its_result_is_local():
     dense = np.zeros((16, 20))
     dense[:4] = 1    # four rows have all weights
-    maps = place_maps(MACHINE, [make_stage(dense), make_stage(np.eye(16))], "balanced", local=True)
+    stages = [make_stage(dense, 0), eye(16, 1)]
+    maps = place_maps(MACHINE, stages, "balanced", local=True)
+    assert maps.local == [False, True]
     assert np.bincount(maps.places[1][:4] % 8, minlength=8).max() == 1
+
+
+def test_a_layer_is_not_local_if_the_layer_before_would_be_slower():
+    """Twelve channels are in eight PEs, of which four have two, and the work of two rows before."""
+    for weights, is_local in ((500, False), (2, True)):
+        before = make_stage(np.ones((12, weights)), 0)
+        maps = place_maps(MACHINE, [before, eye(12, 1)], "balanced", local=True)
+        assert maps.local == [False, is_local]

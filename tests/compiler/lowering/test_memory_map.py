@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 
 from eie_compiler.errors import CompileError
 from eie_compiler.lowering.compile import compile_network
-from eie_compiler.lowering.memory_map import n_words, place_activations
+from eie_compiler.lowering.memory_map import n_words, order_vectors, place_activations
 from eie_compiler.random_networks import random_network
 from eie_hdl.config import EIEConfig
 from eie_hdl.format import Layouts
@@ -23,6 +23,11 @@ def program_of(build):
     return unpack(Layouts.of(build.config).descriptor, build.images["ccu.program"])
 
 
+def chain(sizes):
+    """Vectors that layers read if each reads the one before."""
+    return [(at,) for at in range(len(sizes) - 1)]
+
+
 def tighten(config, places):
     """A machine without room for these places."""
     return dataclasses.replace(config, act_depth=places.n_words - 1)
@@ -34,10 +39,11 @@ def test_no_layer_overwrites_its_source_or_a_bias_or_a_result(sizes, data):
     """Nor does it touch the region of the other buffer, or the other input."""
     network = network_of(sizes, density=0.01)
     sent = data.draw(st.lists(st.booleans(), min_size=len(sizes) - 1, max_size=len(sizes) - 1))
-    places = place_activations(ROOMY, network.layers, sent, sizes)
+    places = place_activations(ROOMY, network.layers, sent, sizes, chain(sizes))
     in_regions = data.draw(st.booleans())
     if not in_regions:
-        places = place_activations(tighten(ROOMY, places), network.layers, sent, sizes)
+        places = place_activations(tighten(ROOMY, places), network.layers, sent, sizes,
+                                   chain(sizes))
     assert places.in_regions == in_regions and places.input_stride
     vectors = [set(range(base, base + n_words(size, ROOMY.n_pe)))
                for base, size in zip(places.vectors, sizes)]
@@ -68,13 +74,14 @@ def test_vectors_share_rows_with_others_if_they_must():
     sent = [False, False, True]
     config, shapes = ROOMY, []
     for _ in range(4):
-        places = place_activations(config, network.layers, sent, sizes)
+        places = place_activations(config, network.layers, sent, sizes, chain(sizes))
         shapes.append((places.in_regions, places.input_stride > 0, places.overwrites_result))
         config = tighten(config, places)
     assert shapes == [
         (True, True, (False, False, True)), (False, True, (False, False, True)),
         (False, True, (True, False, True)), (False, False, (True, False, True))]
-    assert place_activations(config, network.layers, sent, sizes).n_words == config.act_depth + 1
+    assert place_activations(config, network.layers, sent, sizes, chain(sizes)).n_words \
+        == config.act_depth + 1
 
 
 @pytest.mark.parametrize("spare", [0, -1])
@@ -82,10 +89,10 @@ def test_the_input_has_a_second_buffer_if_it_fits(spare):
     sizes = [64, 40, 64, 64]
     network = network_of(sizes, density=0.1)
     sent = [False, False, False]    # as if there is no room for results of their own
-    in_regions = place_activations(ROOMY, network.layers, sent, sizes)
-    roomy = place_activations(tighten(ROOMY, in_regions), network.layers, sent, sizes)
+    in_regions = place_activations(ROOMY, network.layers, sent, sizes, chain(sizes))
+    roomy = place_activations(tighten(ROOMY, in_regions), network.layers, sent, sizes, chain(sizes))
     config = dataclasses.replace(ROOMY, act_depth=roomy.n_words + spare)
-    places = place_activations(config, network.layers, [False, False, True], sizes)
+    places = place_activations(config, network.layers, [False, False, True], sizes, chain(sizes))
     build = compile_network(network, config)
     assert build.input_words == 4
     assert build.input_buffers == (1 if spare else 2)
@@ -138,3 +145,42 @@ def test_a_single_input_buffer_is_not_freed_as_later_vectors_may_be_in_its_rows(
         seen.add(build.input_buffers)
         assert program_of(build)["frees_input"].sum() == (build.input_buffers == 2)
     assert seen == {1, 2}
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_vectors_of_branches_share_no_rows_while_they_are_live(data):
+    """A result is not between sources that are read together, either."""
+    n_layers = data.draw(st.integers(1, 7))
+    sizes = data.draw(st.lists(st.integers(1, 300), min_size=n_layers + 1, max_size=n_layers + 1))
+    sources = [(0,)]
+    for at in range(1, n_layers):
+        sources.append(tuple(data.draw(st.lists(st.integers(0, at), min_size=1, max_size=2,
+                                                unique=True))))
+    order = order_vectors(ROOMY, sizes, sources)
+    sources = [tuple(sorted(read, key=order.index)) for read in sources]
+    layers = network_of(sizes, density=0.01).layers
+    sent = [at == n_layers - 1 for at in range(n_layers)]
+    places = place_activations(ROOMY, layers, sent, sizes, sources)
+    config = data.draw(st.sampled_from([ROOMY, tighten(ROOMY, places)]))
+    places = place_activations(config, layers, sent, sizes, sources)
+    rows = [range(first, first + n_words(size, config.n_pe))
+            for first, size in zip(places.vectors, sizes)]
+    last = {number: max([number, *(at for at, read in enumerate(sources, 1) if number in read)])
+            for number in range(len(sizes))}
+    base = sum(n_words(size, config.n_pe) for size in sizes[1:])
+    for number, each in enumerate(rows):
+        assert base <= each.start and each.stop <= places.n_words
+        for other in range(number):    # live from the layer that computes it to its last reader
+            assert last[other] < number or not set(rows[other]) & set(each)
+    for number, read in enumerate(sources, 1):
+        assert [rows[one].start for one in read] == sorted(rows[one].start for one in read)
+        assert not set(range(rows[read[0]].start, rows[read[-1]].stop)) & set(rows[number])
+    if places.in_regions:
+        assert places.n_words == places.input_stride + max(each.stop for each in rows)
+    elif places.input_stride:    # the second input is in rows of its own
+        second = {row + places.input_stride for row in rows[0]}
+        assert not any(second & set(each) for each in rows)
+    elif any(0 in read for read in sources[1:]):    # nor is the input overwritten
+        assert not any(set(rows[0]) & set(each) for number, each in enumerate(rows[1:], 1)
+                       if number <= last[0])

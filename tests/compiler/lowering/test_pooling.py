@@ -19,8 +19,8 @@ CONFIG = EIEConfig(n_pe=4, loops=True, local=True, maximum=True)
 @pytest.mark.parametrize("frac", [-3, 6, 20])
 def test_the_bias_takes_away_what_is_added_to_activations(act_width, nonnegative, frac):
     config = dataclasses.replace(CONFIG, act_width=act_width)
-    source, stage = pool_stage(config, "pool", MaxPool((2, 3), (2, 1)), (5, 6, 7), frac=frac,
-                               nonnegative=nonnegative)
+    source, stage = pool_stage(config, "pool", MaxPool((2, 3), (2, 1)), (5, 6, 7), source=0,
+                               frac=frac, nonnegative=nonnegative)
     assert stage.chosen.bias.tolist() == [-(1 << act_width - 1)] * 5
     assert stage.chosen.bias_shift == stage.chosen.shift == 0
     assert stage.layer.relu == nonnegative and stage.zeros == (not nonnegative)
@@ -37,7 +37,7 @@ def test_the_bias_takes_away_what_is_added_to_activations(act_width, nonnegative
 ])
 def test_strips_are_long_if_that_needs_fewer_cycles(acc_depth, shape, strip):
     config = dataclasses.replace(CONFIG, acc_depth=acc_depth)
-    _, stage = pool_stage(config, "pool", MaxPool((2, 1), (2, 1)), shape, frac=6,
+    _, stage = pool_stage(config, "pool", MaxPool((2, 1), (2, 1)), shape, source=0, frac=6,
                           nonnegative=True)
     assert stage.patches.loop == strip
 

@@ -2,13 +2,22 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from eie_compiler.errors import CompileError
 from eie_compiler.graph.graph import Graph, Node
-from eie_compiler.graph.operations import MaxPool, Reshape, Tanh
+from eie_compiler.graph.operations import (
+    Add,
+    Clip,
+    Concat,
+    MaxPool,
+    Reshape,
+    Subtract,
+    Tanh,
+)
 from eie_compiler.graph.subgraphs import join_nodes, make_subgraph
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.integer_graph import IntegerGraph
@@ -19,7 +28,14 @@ from eie_hdl.config import EIEConfig
 from eie_hdl.format import Layouts
 from eie_hdl.packing import unpack
 from eie_sim.graph_inference import infer_graph
-from support.graphs import SAME_SIZE, graph_of, grouped, pooled_network, random_convolution
+from support.graphs import (
+    SAME_SIZE,
+    branched_network,
+    graph_of,
+    grouped,
+    pooled_network,
+    random_convolution,
+)
 
 CONFIG = EIEConfig(n_pe=4, act_depth=1024, spmat_depth=4096, ptr_depth=4096, loops=True,
                    local=True, maximum=True)
@@ -28,7 +44,7 @@ CONFIG = EIEConfig(n_pe=4, act_depth=1024, spmat_depth=4096, ptr_depth=4096, loo
 def run_joined(graph, config, loops, **options):
     """Results of a graph all of whose nodes are one program; and its build."""
     graph = set_loops(graph, loops)
-    joined = join_nodes(graph, make_subgraph(graph, graph.nodes))
+    joined = join_nodes(graph, make_subgraph(graph, next(iter(graph.inputs)), graph.nodes))
     build = compile_graph(joined, config, strips={}, **options)
     assert list(build.programs) == list(graph.outputs)
     rng = np.random.default_rng(5)
@@ -56,6 +72,63 @@ def test_a_network_with_pooling_is_one_program(n_pe, relu, mapping, local):
     assert fields["start"]["zeros"][tiles].tolist() == [0, 1 - relu, 0, 1 - relu, 0, 0]
     if not local:
         assert not any(layer["local"] for layer in build.programs["fc"].report["layers"])
+
+
+BRANCHED = dataclasses.replace(CONFIG, n_codebooks=16, act_depth=2048)
+
+
+@pytest.mark.parametrize("n_pe", [1, 2, 4, 16, 64])
+@pytest.mark.parametrize("local", [False, True])
+@pytest.mark.parametrize("strip", [1, 3, 8])
+def test_branches_are_added_and_concatenated(n_pe, local, strip):
+    config = dataclasses.replace(BRANCHED, n_pe=n_pe, local=local)
+    build = run_joined(branched_network(), config, dict.fromkeys(
+        ["a", "b", "squeeze", "left", "right", "mixed"], strip))
+    layers = build.programs["fc"].report["layers"]
+    # The map on the right is converted; both are pooled, and read together.
+    assert [layer["node"] for layer in layers] == [
+        "a", "b", "sum", "squeeze", "left", "right", "joined", "pool", "pool", "mixed", "fc"]
+    assert layers[2]["formats"]["relu"]
+    fields = unpack(Layouts.of(config).descriptor, build.programs["fc"].program)["loop"]
+    segments = (fields["columns"] // np.maximum(fields["length"], 1))[:11]
+    assert segments.tolist() == [3, 3, 2, 1, 1, 3, 1, 3, 3, 2, 1]
+
+
+@pytest.mark.parametrize("act_depth, n_inputs, in_regions", [
+    (1024, 2, True), (250, 2, False), (155, 1, False)])
+def test_branches_are_placed_in_regions_or_with_two_inputs_or_one(act_depth, n_inputs, in_regions):
+    config = dataclasses.replace(BRANCHED, act_depth=act_depth)
+    build = run_joined(branched_network(), config, dict.fromkeys(["a", "b"], 2))
+    program = build.programs["fc"]
+    assert (program.input_stride > 0) == (n_inputs == 2)
+    fields = unpack(Layouts.of(config).descriptor, program.program)
+    assert fields["offset_destination"].any() == in_regions
+
+
+def test_the_input_can_be_added_to_a_result():
+    nodes = (Node("conv", random_convolution((3, 6, 6), [3], **SAME_SIZE), ("image",)),
+             Node("difference", Subtract(), ("image", "conv")),
+             Node("relu", Clip(0.0, np.inf), ("difference",)),
+             Node("last", dataclasses.replace(random_convolution(
+                 (3, 6, 6), [4], **SAME_SIZE), input_frac=5), ("relu",)))
+    graph = Graph({"image": (3, 6, 6)}, nodes, ("last",),
+                  {"image": 6, "conv": 6, "difference": 5, "relu": 5, "last": 6})
+    for act_depth, inputs in ((1024, 2), (60, 1)):    # an input has no two distances to a result
+        build = run_joined(graph, dataclasses.replace(CONFIG, act_depth=act_depth), {})
+        assert build.programs["last"].input_stride > 0 if inputs == 2 \
+            else build.programs["last"].input_stride == 0
+
+
+@pytest.mark.parametrize("low, high, frac", [(0.0, np.inf, 6), (0.0, np.inf, 4)])
+def test_relu_of_what_others_read_is_a_loop_of_its_own(low, high, frac):
+    nodes = (Node("conv", pooled_network(relu=False).nodes[0].computation, ("image",)),
+             Node("relu", Clip(low, high), ("conv",)),
+             Node("again", Clip(low, high), ("conv",)), Node("sum", Add(), ("relu", "again")))
+    graph = Graph({"image": (1, 13, 12)}, nodes, ("sum",),
+                  {"image": 6, "conv": 6, "relu": frac, "again": 6, "sum": 5})
+    build = run_joined(graph, CONFIG, {"conv": 4})
+    assert [layer["node"] for layer in build.programs["sum"].report["layers"]] \
+        == ["conv", "relu", "again", "sum"]
 
 
 @pytest.mark.parametrize("loops", [(1, 1), (3, 4), (8, 2), (16, 16)])
@@ -110,10 +183,20 @@ def chain(*nodes, shape=(4, 5, 6)):
     names = ["x", *(name for name, _ in nodes)]
     made = tuple(Node(name, computation, (before,))
                  for before, (name, computation) in zip(names, nodes))
-    return make_subgraph(Graph({"x": shape}, made, names[-1:], dict.fromkeys(names, 6)), made)
+    return make_subgraph(Graph({"x": shape}, made, names[-1:], dict.fromkeys(names, 6)), "x", made)
 
 
 CONV = random_convolution((4, 5, 6), [4], **SAME_SIZE)
+
+
+def branches(operation, second, *others):
+    """Subgraph of an operation on the results of two convolutions of one input, and others."""
+    nodes = [Node("a", CONV, ("x",)), Node("b", second, ("x",)), Node("c", operation, ("a", "b"))]
+    for name, computation in others:
+        nodes.append(Node(name, computation, (nodes[-1].name,) * (
+            2 if isinstance(computation, Concat) else 1)))
+    graph = SimpleNamespace(shapes={"x": (4, 5, 6)}, fracs=dict.fromkeys("xabcde", 6))
+    return make_subgraph(graph, "x", nodes)
 
 
 @pytest.mark.parametrize("subgraph, changes, message", [
@@ -132,6 +215,17 @@ CONV = random_convolution((4, 5, 6), [4], **SAME_SIZE)
      "layer 'fc1.1': results of a strip must be at most acc_depth = 64 in each PE, not 75"),
     (chain(("a", MaxPool((2, 2), (1, 1))), ("b", MaxPool((2, 2), (1, 1)))), {},
      "a subgraph must have layers"),
+    (branches(Add(), random_convolution((4, 5, 6), [1], **SAME_SIZE)), {},
+     "node 'c': operands must have the same shape"),
+    (branches(Concat(1), CONV), {}, "node 'c': channels must be concatenated, not axis 1"),
+    (branches(Concat(0), CONV), {},
+     "the result must be a single map, not concatenated ones"),
+    (branches(Concat(0), CONV, ("d", random_convolution((8, 5, 6), [3], **SAME_SIZE))), {},
+     "layer 'fc1.2': maps that are read together must be two, by a kernel of one row, not 2 by "
+     "one of 3"),
+    (branches(Concat(0), CONV, ("d", Concat(0)), ("e", random_convolution((16, 5, 6), [3]))), {},
+     "layer 'fc1.2': maps that are read together must be two, by a kernel of one row, not 4 by "
+     "one of 1"),
     (chain(("a", random_network(np.random.default_rng(1), [6, 2], frac=6)), shape=(4, 6)), {},
      "tensors must be images or vectors, not of shape (4, 6)"),
 ])
