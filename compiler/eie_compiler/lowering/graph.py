@@ -1,5 +1,6 @@
 """Compilation of a graph: a program for each node of layers, and the report."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
@@ -14,7 +15,7 @@ from ..network import CompressedNetwork
 from .dead_channels import remove_dead_channels
 from .fixed_inputs import fix_inputs
 from .graph_report import describe_graph
-from .joining import count_loads, join_programs
+from .joining import APART, count_loads, join_programs
 from .loop_choice import choose_loops
 from .loops import find_loops, set_loops
 from .programs import compile_programs
@@ -72,7 +73,9 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
         joined = join_programs(set_loops(graph, {}), config, mapping=mapping, strips=strips)
         alone, joined = (_set_loops(each, config, mapping, strips) for each in (graph, joined))
         loads = [count_loads(each, config, mapping=mapping) for each in (alone, joined)]
-        graph = joined if loads[1] <= loads[0] else alone
+        graph = joined if loads[1] <= loads[0] else dataclasses.replace(alone, notes=(
+            *alone.notes, f"{APART}programs of several would need {loads[1]} loads of the "
+            f"memories, not {loads[0]}: raise their depths"))
     programs = compile_programs(find_programs(graph), config, mapping=mapping)
     return GraphBuild(config, graph, mapping, programs,
                       describe_graph(config, graph, mapping, programs),

@@ -1,6 +1,7 @@
 """Choice of the nodes of a graph that the machine computes in one program."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 from eie_hdl.config import EIEConfig
@@ -8,6 +9,7 @@ from eie_hdl.config import EIEConfig
 from ..errors import CompileError
 from ..graph.graph import Graph, Node, Scan
 from ..graph.layers import find_layers, find_programs
+from ..graph.operation import Operation
 from ..graph.operations.arrangement import Concat, Reshape
 from ..graph.operations.elementwise import Add, Subtract
 from ..graph.operations.pooling import AveragePool, MaxPool, Mean
@@ -20,7 +22,10 @@ from .programs import divide_loads, lower_named
 from .strip_choice import choose_strips
 from .subgraphs import is_relu, lower_subgraph
 
-__all__ = ["count_loads", "join_programs"]
+__all__ = ["APART", "ON_HOST", "count_loads", "join_programs"]
+
+#: Beginnings of the notes of what is left to the host, and of what could be one program.
+ON_HOST, APART = "computed by the host: ", "nodes stay apart: "
 
 
 def join_programs(graph: Graph, config: EIEConfig, *, mapping: RowMapping = "balanced",
@@ -28,12 +33,13 @@ def join_programs(graph: Graph, config: EIEConfig, *, mapping: RowMapping = "bal
     """Join nodes to subgraphs, as many as fit the machine.
 
     A subgraph begins with a convolution that can be a loop, or with maximum pooling, and depends on
-    the operand of this node alone. All its convolutions are loops. The others stay as they are.
+    the operand of this node alone. All its convolutions are loops. The others stay as they are. A
+    note of the graph says why the host computes an operation that the machine knows.
 
     Parameters
     ----------
     graph : :class:`~..graph.graph.Graph`
-        Compressed network without loops and subgraphs.
+        Compressed network without loops and subgraphs. Notes of another machine are removed.
     mapping : ``"balanced"`` or ``"interleaved"``
         Assignment of rows to PEs.
     strips : mapping of :class:`str` to :class:`int`, optional
@@ -48,8 +54,14 @@ def join_programs(graph: Graph, config: EIEConfig, *, mapping: RowMapping = "bal
     found = {path: strips.get(path, network.patches.loop)
              for path, network in find_layers(loops, CompressedNetwork).items()
              if network.patches and network.patches.loop}
-    joined = _join(set_loops(graph, found), config, mapping)
-    return set_loops(joined, {})
+    graph = dataclasses.replace(graph, notes=tuple(note for note in graph.notes
+                                                   if not note.startswith((ON_HOST, APART))))
+    joining = _Joining(config, mapping)
+    joined = joining.join(set_loops(graph, found))
+    notes = [f"{ON_HOST}node {path!r}: {joining.reasons[path]}" for path, node in joined.walk()
+             if path in joining.reasons and isinstance(node.computation, Operation)
+             and not isinstance(node.computation, (Concat, Reshape))]
+    return dataclasses.replace(set_loops(joined, {}), notes=(*joined.notes, *notes))
 
 
 def count_loads(graph: Graph, config: EIEConfig, *, mapping: RowMapping) -> int:
@@ -58,26 +70,64 @@ def count_loads(graph: Graph, config: EIEConfig, *, mapping: RowMapping) -> int:
                                      for path, network in find_programs(graph).items()}))
 
 
-def _join(graph: Graph, config: EIEConfig, mapping: RowMapping) -> Graph:
-    """Join nodes wherever it is possible, also in the bodies of scans."""
-    graph = dataclasses.replace(graph, nodes=tuple(
-        dataclasses.replace(node, computation=node.computation.change_body(
-            lambda body: _join(body, config, mapping)))
-        if isinstance(node.computation, Scan) else node for node in graph.nodes))
-    for name in [node.name for node in graph.nodes]:
-        # Not those that were joined with a node before them.
-        first = [node for node in graph.nodes if node.name == name and _begins(node)]
-        for node in first:
-            graph = _join_most(graph, node, config, mapping)
-    return graph
+class _Joining:
+    """Joining of the nodes of a graph.
+
+    Attributes
+    ----------
+    reasons : :class:`dict` of :class:`str` to :class:`str`
+        Why a node is not in the program of the nodes before it, by path.
+    """
+
+    def __init__(self, config: EIEConfig, mapping: RowMapping) -> None:
+        self.reasons: dict[str, str] = {}
+        self._config, self._mapping = config, mapping
+
+    def join(self, graph: Graph, prefix: str = "") -> Graph:
+        """Join nodes wherever it is possible, also in the bodies of scans."""
+        graph = dataclasses.replace(graph, nodes=tuple(
+            dataclasses.replace(node, computation=node.computation.change_body(
+                functools.partial(self.join, prefix=f"{prefix}{node.name}/")))
+            if isinstance(node.computation, Scan) else node for node in graph.nodes))
+        for name in [node.name for node in graph.nodes]:
+            # Not those that were joined with a node before them.
+            first = [node for node in graph.nodes if node.name == name and _begins(node)]
+            for node in first:
+                graph = self._join_most(graph, node, prefix)
+        return graph
+
+    def _join_most(self, graph: Graph, first: Node, prefix: str) -> Graph:
+        """Join the most nodes from this one on that fit the machine as one program."""
+        for nodes in _cut(graph, _follow(graph, first)):
+            try:
+                joined = self._join_all(graph, first.inputs[0], nodes)
+            except CompileError as error:    # too little memory, or a node is no loop
+                self.reasons[prefix + nodes[-1].name] = str(error)
+                continue
+            return joined
+        return graph
+
+    def _join_all(self, graph: Graph, operand: str, nodes: Sequence[Node]) -> Graph:
+        """Join nodes; raise :class:`CompileError` if they are no program of the machine."""
+        notes: list[str] = []
+        part = [made for node in nodes for made in _lower_means(graph, node, self._config, notes)]
+        if sum(not isinstance(node.computation, (Concat, Reshape)) for node in part) == 1:
+            raise CompileError("a program must have more than one node, to save anything")
+        if not self._config.local and any(
+                isinstance(node.computation, (Add, Subtract)) or is_relu(node)
+                or made is not node for node, made in zip(nodes, part)):
+            raise CompileError("local must be true for sums and means, or they would be too slow")
+        subgraph = make_subgraph(graph, operand, part)
+        lower_subgraph(subgraph, self._config, mapping=self._mapping) \
+            .needs.require_fit(self._config)
+        return dataclasses.replace(join_nodes(graph, subgraph), notes=(*graph.notes, *notes))
 
 
-def _follow(graph: Graph, first: Node, config: EIEConfig) -> list[Node]:
+def _follow(graph: Graph, first: Node) -> list[Node]:
     """List the nodes that depend only on a node and its operand, in an order of computation."""
     names, found = {*first.inputs}, list[Node]()
     for node in graph.nodes:
-        if node is first or found and names.issuperset(node.inputs) \
-                and _continues(node, config):
+        if node is first or found and names.issuperset(node.inputs) and _continues(node):
             names.add(node.name)
             found.append(node)
     return found
@@ -114,33 +164,12 @@ def _begins(node: Node) -> bool:
         and network.patches is not None and network.patches.loop > 0
 
 
-def _continues(node: Node, config: EIEConfig) -> bool:
-    """True for a node whose operands may stay on the chip.
-
-    Means and sums would be too slow if all channels were broadcast.
-    """
+def _continues(node: Node) -> bool:
+    """True for a node whose operands may stay on the chip."""
     network = node.computation
-    return _begins(node) or isinstance(network, (Concat, Reshape)) \
-        or (isinstance(network, (Add, AveragePool, Mean, Subtract)) or is_relu(node)) \
-        and config.local \
+    return _begins(node) or is_relu(node) \
+        or isinstance(network, (Add, AveragePool, Concat, Mean, Reshape, Subtract)) \
         or isinstance(network, CompressedNetwork) and network.patches is None
-
-
-def _join_most(graph: Graph, first: Node, config: EIEConfig, mapping: RowMapping) -> Graph:
-    """Join the most nodes from this one on that fit the machine as one program."""
-    for nodes in _cut(graph, _follow(graph, first, config)):
-        notes: list[str] = []
-        try:
-            part = [made for node in nodes for made in _lower_means(graph, node, config, notes)]
-            subgraph = make_subgraph(graph, first.inputs[0], part)
-            if sum(not isinstance(node.computation, (Concat, Reshape)) for node in part) > 1 \
-                    and not lower_subgraph(
-                        subgraph, config, mapping=mapping).needs.find_shortages(config):
-                return dataclasses.replace(join_nodes(graph, subgraph),
-                                           notes=(*graph.notes, *notes))
-        except CompileError:    # a node is no loop of this machine
-            continue
-    return graph
 
 
 def _lower_means(graph: Graph, node: Node, config: EIEConfig, notes: list[str]

@@ -9,7 +9,7 @@ from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operations import Add, AveragePool, MaxPool, Mean, Tanh
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.integer_graph import IntegerGraph
-from eie_compiler.lowering.joining import join_programs
+from eie_compiler.lowering.joining import APART, ON_HOST, join_programs
 from eie_hdl.config import EIEConfig
 from eie_sim.graph_inference import infer_graph
 from support.graphs import SAME_SIZE, graph_of, pooled_network, random_convolution
@@ -88,12 +88,37 @@ def test_nodes_stay_apart_if_they_would_not_fit_together():
                                                  "conv3": ["conv2", "conv3"]}
 
 
+def notes_of(graph, **changes):
+    """Notes of what the host computes."""
+    build = compile_graph(graph, dataclasses.replace(CONFIG, **changes))
+    return [note.removeprefix(ON_HOST) for note in build.report["notes"]
+            if note.startswith((ON_HOST, APART))]
+
+
+def test_notes_say_why_the_host_computes_an_operation():
+    graph = pooled_network()
+    assert notes_of(graph) == []
+    assert notes_of(graph, maximum=False) == [
+        f"node {name!r}: layer {name!r}: maximum must be true for maxima of activations"
+        for name in ("pool1", "pool2")]
+    (note,) = notes_of(graph, act_depth=54)
+    assert note.startswith("node 'pool1': activation SRAM must have 59 words (")
+    tanh = with_nodes(graph_of(random_convolution((3, 12, 12), [8], **SAME_SIZE)),
+                      Node("sum", Add(), ("conv0", "conv0")), outputs=("sum",))
+    assert notes_of(tanh, local=False) == [
+        "node 'sum': local must be true for sums and means, or they would be too slow"]
+    assert notes_of(tanh) == ["node 'sum': layer 'sum': maps that are read together must be two, "
+                              "by a kernel of one row, not 2 by one of 1"]
+
+
 def test_nodes_stay_apart_if_they_would_need_more_loads(monkeypatch):
     graph = graph_of(*(random_convolution((6, 8, 8), [6], seed, **SAME_SIZE)
                        for seed in range(3)))
     monkeypatch.setattr("eie_compiler.lowering.graph.count_loads",
                         lambda graph, *_, mapping: 3 - len(graph.nodes))
     assert programs_of(graph) == {"conv0": [], "conv1": [], "conv2": []}
+    assert notes_of(graph) == [f"{APART}programs of several would need 2 loads of the memories, "
+                               "not 0: raise their depths"]
 
 
 def test_nodes_in_the_body_of_a_scan_are_joined():
