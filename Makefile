@@ -126,6 +126,10 @@ bench-e2e: $(VENV)/.bench ## end-to-end cycles of digits, LeNet and three layers
 	$(BIN)/eie bench end-to-end $(PUBLISHED:%=--published %) $(MNIST:%=--mnist %) --seed $(SEED) \
 	    -o $(BUILD)/bench-e2e.json
 
+onchip: $(VENV)/.bench ## networks that are one program each, LeNet-5 among them, in Verilog; MNIST=file SEED=n
+	$(BIN)/eie bench onchip --lenet examples/convolutional/trained/lenet5/network.npz \
+	    $(MNIST:%=--mnist %) --seed $(SEED) -o $(BUILD)/bench-onchip.json
+
 bench-compile: $(VENV)/.bench ## time and memory of the compiler for VGG-6
 	$(BIN)/eie bench compile -o $(BUILD)/bench-compile.json
 
@@ -270,7 +274,7 @@ $(VENV)/.run $(VENV)/.train $(VENV)/.convolutional $(VENV)/.magika $(VENV)/.benc
 
 .PHONY: help demo demo-c board board-sim fuzz test test-all test-axi test-cycles test-docs test-wheel lint synth synth-pe synth-16 \
     synth-report synth-families netlist-sim equiv asic layout liberty bench bench-quick \
-    bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers explore squeezenet networks networks-all networks-c fit registers waves \
+    bench-e2e bench-host bench-sim bench-compile bench-sharing bench-peers onchip explore squeezenet networks networks-all networks-c fit registers waves \
     pictures doctor \
     train lenet binary distillation dsd convolutional dsd-convolutional quantisers retrain-lstm magika pipelines \
     have-kws have-mnist have-published venv clean

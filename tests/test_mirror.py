@@ -141,6 +141,7 @@ COVERED = {
        for name, file in {"compile": "test_compile.py",
                           "end_to_end": "test_end_to_end.py", "host": "test_host.py",
                           "layers": "paper/test_run.py", "networks": "networks/test_measure.py",
+                          "onchip": "onchip/test_measure.py",
                           "peers": "peers/test_run.py",
                           "sharing": "test_sharing.py",
                           "simulation": "test_simulation.py"}.items()},

@@ -14,7 +14,13 @@ from eie_hdl.config import PRESETS
 from eie_hdl.extras import install_command
 from eie_sim.golden_runner import GoldenRunner
 from eie_sim.graph_inference import infer_graph
-from support.graphs import recurrent_network, residual_network, scaled_inputs, scaled_network
+from support.graphs import (
+    pooled_network,
+    recurrent_network,
+    residual_network,
+    scaled_inputs,
+    scaled_network,
+)
 
 TINY = PRESETS["tiny"]
 
@@ -85,6 +91,38 @@ def test_compile_says_which_nodes_are_loops_and_why_others_are_not(folders, imag
                   for folder in (tmp_path / "loops", folders / "residual"))
     assert {name: words.tolist() for name, words in one.outputs.items()} == {
         name: words.tolist() for name, words in other.outputs.items()}
+
+
+def test_nodes_of_a_subgraph_are_shown_and_run_as_one_program(tmp_path, eie):
+    (tmp_path / "machine.toml").write_text(
+        "n_pe = 2\nloops = true\nlocal = true\nmaximum = true\n", encoding="utf-8")
+    write_graph(tmp_path / "pooled.npz", pooled_network())
+    build = tmp_path / "build"
+    code, text = eie("compile", tmp_path / "pooled.npz", "--config", tmp_path / "machine.toml",
+                     "-o", build)
+    assert code == 0 and "1 program in 1 load" in text
+    for path, operation in (
+            ("fc", "subgraph of 6 nodes"), ("fc/conv1", "convolution 3 × 3, 9 → 6, loop of strips"),
+            ("fc/pool1", "MaxPool, local loop of strips of 5"), ("fc/flat", "Reshape"),
+            ("fc/fc", "fully connected, 28 → 9 → 5")):
+        assert any(line.split()[:2] == [path, "accelerator"] and operation in line
+                   for line in text.splitlines()), path
+    assert "Share of the arithmetic on the accelerator: 100.0%." in text
+    code, text = eie("info", build / "network.npz", "--json")
+    assert [(node["path"], node["kind"]) for node in json.loads(text)["nodes"]][:3] == [
+        ("fc", "Subgraph"), ("fc/conv1", "layers"), ("fc/pool1", "MaxPool")]
+    np.save(tmp_path / "x.npy", images := np.random.default_rng(9).normal(size=(2, 1, 13, 12)))
+    code, text = eie("run", build, "--input", tmp_path / "x.npy", "--engine", "golden",
+                     "-o", tmp_path / "run")
+    assert code == 0
+    (node,) = statistics_of(tmp_path / "run")["nodes"]
+    assert (node["path"], node["where"], node["vectors"]) == ("fc", "accelerator", 2)
+    # Its network is compiled again for a machine without any of it.
+    code, text = eie("compile", build / "network.npz", "--pes", 2, "-o", tmp_path / "plain")
+    assert code == 0 and "3 programs in 1 load" in text
+    one, other = (infer_graph(read_graph_build(folder), images, engine="golden")
+                  for folder in (build, tmp_path / "plain"))
+    assert one.outputs["fc"].tolist() == other.outputs["fc"].tolist()
 
 
 def test_cycles_are_predicted_if_asked(folders, images, tmp_path, eie):

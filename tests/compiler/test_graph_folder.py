@@ -2,16 +2,19 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from eie_compiler.build import Build
-from eie_compiler.files.graph_file import write_graph
+from eie_compiler.files.graph_file import read_graph, write_graph
 from eie_compiler.files.manifest_folder import MANIFEST, BuildError
 from eie_compiler.graph_build import GraphBuild
 from eie_compiler.graph_folder import read_any_build, read_graph_build, write_graph_build
 from eie_compiler.lowering.graph import compile_graph
-from eie_hdl.config import PRESETS
-from support.graphs import recurrent_network, residual_network
+from eie_compiler.lowering.integer_graph import IntegerGraph
+from eie_hdl.config import PRESETS, EIEConfig
+from eie_sim.graph_inference import infer_graph
+from support.graphs import pooled_network, recurrent_network, residual_network
 from support.saved_builds import compile_small, reseal
 
 TINY = PRESETS["tiny"]
@@ -63,6 +66,36 @@ def test_loops_of_a_build_are_not_chosen_again(tmp_path, strips):
     assert patches[0] == patches[1] and patches[0]["conv2"].loop > 1
     assert patches[0]["conv1"].loop == 0
     assert any("'conv1'" in note for note in loaded.graph.notes) == (strips is None)
+
+
+#: Machine on which :func:`support.graphs.pooled_network` is one program.
+ON_CHIP = EIEConfig(n_pe=2, loops=True, local=True, maximum=True)
+
+
+@pytest.mark.parametrize("mapping", ["balanced", "interleaved"])
+def test_subgraphs_of_a_build_are_not_chosen_again(tmp_path, mapping):
+    build = compile_graph(pooled_network(), ON_CHIP, mapping=mapping)
+    write_graph_build(tmp_path, build)
+    loaded = read_any_build(tmp_path)
+    assert list(loaded.programs) == ["fc"] and loaded.report == build.report
+    assert [row["path"] for row in loaded.report["nodes"]] == [
+        "fc", "fc/conv1", "fc/pool1", "fc/conv2", "fc/pool2", "fc/flat", "fc/fc"]
+    for name, image in build.programs["fc"].images.items():
+        np.testing.assert_array_equal(loaded.programs["fc"].images[name], image)
+
+
+@pytest.mark.parametrize("changes, programs", [
+    ({"loops": False, "local": False, "maximum": False}, ["conv1", "conv2", "fc"]),
+    ({"maximum": False}, ["conv1", "conv2", "fc"]), ({"n_pe": 4}, ["fc"])])
+def test_a_network_with_subgraphs_is_compiled_for_any_machine(tmp_path, changes, programs):
+    write_graph_build(tmp_path, compile_graph(pooled_network(), ON_CHIP))
+    graph = read_graph(tmp_path / "network.npz")
+    build = compile_graph(graph, dataclasses.replace(ON_CHIP, **changes))
+    assert list(build.programs) == programs
+    images = np.random.default_rng(3).normal(size=(2, 1, 13, 12))
+    np.testing.assert_array_equal(
+        infer_graph(build, images, engine="golden").outputs["fc"],
+        IntegerGraph(pooled_network(), ON_CHIP).run({"image": images})["fc"])
 
 
 def test_builds_of_either_kind_replace_each_other(folder):

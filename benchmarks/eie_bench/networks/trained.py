@@ -16,7 +16,7 @@ from eie_compiler.graph.layers import replace_layers
 from ..sharing import DataError, read_digits
 from .task import Floats, Task, read_fields, read_graph
 
-__all__ = ["make_trained"]
+__all__ = ["Digits", "draw_digits", "make_trained", "read_random_digits"]
 
 #: Folder of a network -> name, and number of digits in Verilog.
 _NETWORKS = {"lenet5": ("LeNet-5", 200), "residual": ("ResNet-8", 20),
@@ -28,7 +28,9 @@ _QUICK = 1000
 _SHAPE = (1, 28, 28)
 
 
-class _Digits(NamedTuple):
+class Digits(NamedTuple):
+    """Images (n, 1, 28, 28) with values from 0 to 1, and their classes, if they have any."""
+
     images: Floats
     labels: NDArray[Any] | None
 
@@ -55,30 +57,37 @@ def make_trained(folder: Path, mnist: Path | None, *, quick: bool = False) -> li
     """
     names = [name for name in _NETWORKS if not (quick and name == "shuffle") and any(
         (folder / name / file).exists() for file in ("shared.onnx", "network.npz"))]
-    read = _read(mnist) if names and mnist is not None else None
+    read = read_random_digits(mnist) if names and mnist is not None else None
     tasks = []
     for name in names:
         title, n_verilog = _NETWORKS[name]
         n_verilog = 20 if quick else n_verilog
-        digits = read or _draw(n_verilog)
+        digits = read or draw_digits(n_verilog)
         task = _make_task(folder / name, title, digits, n_verilog)
         tasks.append(task.first(_QUICK) if quick else task)
     return tasks
 
 
-def _read(mnist: Path) -> _Digits:
+def read_random_digits(mnist: Path, seed: int = 1) -> Digits:
+    """Read the test images of MNIST, which is grouped by class, in random order.
+
+    Raises
+    ------
+    DataError, ArchiveError
+        If images or labels are missing.
+    """
     digits = read_digits(mnist)
-    order = np.random.default_rng(1).permutation(len(digits.labels))
-    return _Digits(digits.inputs[order].reshape(-1, *_SHAPE), digits.labels[order])
+    order = np.random.default_rng(seed).permutation(len(digits.labels))
+    return Digits(digits.inputs[order].reshape(-1, *_SHAPE), digits.labels[order])
 
 
-def _draw(n: int) -> _Digits:
+def draw_digits(n: int, seed: int = 1) -> Digits:
     """Draw random images, of which four in five pixels are zero, as of digits."""
-    rng = np.random.default_rng(1)
-    return _Digits(rng.random((n, *_SHAPE)) * (rng.random((n, *_SHAPE)) < 0.2), None)
+    rng = np.random.default_rng(seed)
+    return Digits(rng.random((n, *_SHAPE)) * (rng.random((n, *_SHAPE)) < 0.2), None)
 
 
-def _make_task(folder: Path, title: str, digits: _Digits, n_verilog: int) -> Task:
+def _make_task(folder: Path, title: str, digits: Digits, n_verilog: int) -> Task:
     inputs, source = {"image": digits.images}, "trained here on MNIST"
     random = digits.labels is None
     if not (folder / "shared.onnx").exists():

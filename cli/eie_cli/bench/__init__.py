@@ -9,6 +9,7 @@ from .fit import fit_command
 from .host import host_command
 from .layers import layers_command
 from .networks import networks_command
+from .onchip import onchip_command
 from .peers import peers_command
 from .sharing import sharing_command
 from .simulation import simulation_command
@@ -25,6 +26,6 @@ def bench_group() -> None:
 
 
 for command in (layers_command, host_command, simulation_command, compile_command,
-                sharing_command, end_to_end_command, networks_command, fit_command,
+                sharing_command, end_to_end_command, networks_command, onchip_command, fit_command,
                 peers_command, c_driver_command):
     bench_group.add_command(command)

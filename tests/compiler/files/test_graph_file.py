@@ -11,12 +11,14 @@ import pytest
 from eie_compiler.files import graph_file
 from eie_compiler.files.graph_file import encode_graph, read_any, read_graph, write_graph
 from eie_compiler.files.network_file import read_network, write_network
-from eie_compiler.graph.graph import Graph, Node, Scan
+from eie_compiler.graph.graph import Graph, Node, Scan, Subgraph
 from eie_compiler.graph.operations import Add, Affine, AveragePool, Clip, Reshape, Slice
+from eie_compiler.graph.subgraphs import join_nodes, make_subgraph
 from eie_compiler.network import NetworkError
 from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
 from eie_compiler.random_networks import random_network
+from support.graphs import pooled_network
 from support.mutations import change_json
 
 
@@ -54,6 +56,8 @@ def describe(graph):
         one = node.computation
         if isinstance(one, Scan):
             content = describe(one.body), one.states, one.reverse
+        elif isinstance(one, Subgraph):
+            content = describe(one.body)
         elif dataclasses.is_dataclass(one) and hasattr(one, "layers"):
             content = one.patches, one.input_frac, one.v_width, one.act_width, [
                 (layer.name, layer.codes.toarray().tolist(), layer.codebook.tolist(),
@@ -195,6 +199,56 @@ def test_a_wrong_field_is_refused(saved, path, value, message):
     write(saved, header, data)
     with pytest.raises(NetworkError, match=f"^{re.escape(f'{saved}: {message}')}"):
         read_graph(saved)
+
+
+@pytest.fixture
+def joined():
+    """Graph whose only node is a subgraph."""
+    whole = pooled_network()
+    return join_nodes(whole, make_subgraph(whole, whole.nodes))
+
+
+def test_subgraphs_are_read_as_they_were_written(joined, tmp_path):
+    write_graph(tmp_path / "joined.npz", joined)
+    found = read_graph(tmp_path / "joined.npz")
+    assert isinstance(found.nodes[0].computation, Subgraph)
+    assert describe(found) == describe(joined)
+    assert encode_graph(found) == encode_graph(joined)
+
+
+@pytest.mark.parametrize("path, value, message", [
+    (["subgraph"], [], "header.nodes[0].subgraph must be an object, not []"),
+    (["subgraph"], {}, "graph 'fc' must be an object with the fields inputs, nodes, outputs, "
+                       "notes, not []"),
+    (["name"], "other", "node 'other': operand and name must be those of its nodes, 'image' and "
+                        "'fc'"),
+    (["frac"], 5, "node 'fc': operands and result must have [6] and 6 fraction bits, not [6] and "
+                  "5"),
+    (["subgraph", "inputs", 0, "shape"], [1, 13, 13],
+     "graph 'fc': node 'conv1': operand must have shape (1, 13, 12), not (1, 13, 13)"),
+    (["subgraph", "inputs", 0, "frac"], 5,
+     "graph 'fc': node 'conv1': operands and result must have [6] and 6 fraction bits, not [5] "
+     "and 6"),
+    (["subgraph", "outputs"], ["flat"],
+     "node 'fc': body must be a chain of nodes from one input to one output"),
+    (["subgraph", "nodes", 2, "inputs"], ["conv1"],
+     "graph 'fc': node 'conv2': operand must have shape (6, 5, 5), not (6, 11, 10)"),
+    (["subgraph", "nodes", 1, "operation", "kernel"], [3],
+     "node 'fc/pool1': kernel must be a tuple of 2 integers of 1 or more, not (3,)"),
+    (["subgraph", "nodes", 3, "name"], "conv1", "graph 'fc': node 'conv1': name must be unique"),
+    (["subgraph", "nodes", 3, "name"], "image", "graph 'fc': node 'image': name must be unique"),
+])
+def test_a_wrong_field_of_a_subgraph_is_refused(joined, tmp_path, path, value, message):
+    file = tmp_path / "joined.npz"
+    write_graph(file, joined)
+    header, data = read(file)
+    place = header["nodes"][0]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    write(file, header, data)
+    with pytest.raises(NetworkError, match=f"^{re.escape(f'{file}: {message}')}"):
+        read_graph(file)
 
 
 def test_a_result_of_a_scan_has_few_dimensions(tmp_path):

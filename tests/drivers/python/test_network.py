@@ -16,6 +16,7 @@ from eie_sim.graph_inference import infer_graph
 from support.driver_builds import TINY
 from support.graphs import (
     SCALER,
+    pooled_network,
     recurrent_network,
     residual_network,
     scaled_inputs,
@@ -64,6 +65,22 @@ def test_a_convolution_in_local_mode_has_the_results_of_any_other():
     plain = infer_graph(compile_graph(separable_network(), EIEConfig(n_pe=4)), images,
                         engine="golden")
     assert driver.run(images).outputs["conv1"].tolist() == plain.outputs["conv1"].tolist()
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_subgraph_runs_once_for_an_image(relu):
+    config = EIEConfig(n_pe=4, loops=True, local=True, maximum=True)
+    fake = FakeMachine(config)
+    driver = NetworkDriver(Accelerator(fake, timeout=0.5),
+                           compile_graph(pooled_network(relu=relu), config))
+    assert list(driver.build.programs) == ["fc"]
+    images = np.random.default_rng(6).normal(size=(4, 1, 13, 12))
+    plain = infer_graph(compile_graph(pooled_network(relu=relu), EIEConfig(n_pe=4)), images,
+                        engine="golden")
+    run = driver.run(images)
+    assert {name: words.tolist() for name, words in run.outputs.items()} == {
+        "fc": plain.outputs["fc"].tolist()}
+    assert fake.log.count("START") == 4
 
 
 def test_inferences_give_numbers_and_warn_of_what_saturates(driver):

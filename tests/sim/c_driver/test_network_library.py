@@ -20,7 +20,7 @@ from eie_hdl.config import EIEConfig
 from eie_sim.c_driver.network_library import CNetwork, compile_network_library
 from eie_sim.inference import infer
 from support.c_graphs import every_operation, layers, nested_scans, sequence_lstm
-from support.graphs import recurrent_network, separable_network
+from support.graphs import pooled_network, recurrent_network, separable_network
 from support.random_graphs import random_graph
 
 CONFIG = EIEConfig(n_pe=2)
@@ -130,6 +130,22 @@ def test_loops_in_local_mode_have_the_results_of_single_pixels(tmp_path):
     status, outputs = network.run(tensors)
     assert status == OK and network.n_saturated == n_saturated
     assert outputs["conv1"].tolist() == computed["conv1"][0].tolist()
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_subgraphs_have_the_results_of_single_nodes(tmp_path, relu):
+    graph = pooled_network(relu=relu)
+    build = compile_graph(graph, dataclasses.replace(CONFIG, loops=True, local=True, maximum=True))
+    assert list(build.programs) == ["fc"]
+    steps = Steps(build.graph, build.programs, "model")
+    assert [path for path, _ in steps.steps] == ["fc"]
+    network = CNetwork(compile_network_library(build, tmp_path), build, steps.arena_words)
+    plain = compile_graph(graph, CONFIG, strips={})
+    for seed in range(3):
+        tensors = draw(build, seed)
+        status, outputs = network.run(tensors)
+        assert status == OK and network.n_saturated == 0
+        assert outputs["fc"].tolist() == expected(plain, tensors)[0]["fc"][0].tolist()
 
 
 def test_an_operand_is_kept_while_its_parts_are_read(tmp_path):

@@ -1,0 +1,1 @@
+"""Programs of loops alone: nothing between the layers of a network leaves the chip."""
