@@ -96,6 +96,10 @@ class Subgraph:
         names = [*self.body.inputs, *(node.name for node in self.body.nodes)]
         if len(self.body.inputs) != 1 or self.body.outputs != (names[-1],):
             raise GraphError("body must have one input, and its last node as the only output")
+        for node in self.body.nodes:
+            if isinstance(node.computation, (Model, Scan, Subgraph)):
+                raise GraphError(f"node {node.name!r}: body must have compressed layers and "
+                                 "operations alone")
 
     @property
     def input(self) -> str:

@@ -21,7 +21,7 @@ from ..network import CompressedNetwork
 from ..patches import PatchError, Patches
 from .dead_rows import DeadRows, LiveNetwork
 from .fixed_point import LayerInput, choose_formats, layers_with_inputs
-from .loop_geometry import map_width
+from .loop_geometry import join_rows, map_width
 from .lower import Mapping, lower_stages, require_widths
 from .lowered_network import LoweredNetwork, ProgramInput
 from .pooling import pool_stage
@@ -133,13 +133,17 @@ class _Lowering:
         self._values[node.name] = value
 
     def finish(self) -> list[Stage]:
-        """Return the stages; maps that are read together have no surplus pixels in a row."""
+        """Return the stages.
+
+        Maps that are read together, or by a kernel of whole rows, have no surplus pixels in a row.
+        """
         if all(stage.maximum for stage in self._stages):
             raise CompileError("a subgraph must have layers")
         if len(self._values[self._body.outputs[0]].maps) > 1:
             raise CompileError("the result must be a single map, not concatenated ones")
-        for number in {number for stage in self._stages if len(stage.sources) > 1
-                       for number in stage.sources if number}:
+        for number in {number for stage in self._stages for number in stage.sources
+                       if number and (len(stage.sources) > 1 or stage.patches.kernel[0] > 1
+                                      and join_rows(stage.patches) is not stage.patches)}:
             stage = self._stages[number - 1]
             self._stages[number - 1] = dataclasses.replace(stage, patches=dataclasses.replace(
                 stage.patches, loop=_divide_row(self._config, stage)))

@@ -205,7 +205,7 @@ def test_a_wrong_field_is_refused(saved, path, value, message):
 def joined():
     """Graph whose only node is a subgraph."""
     whole = pooled_network()
-    return join_nodes(whole, make_subgraph(whole, whole.nodes))
+    return join_nodes(whole, make_subgraph(whole, next(iter(whole.inputs)), whole.nodes))
 
 
 def test_subgraphs_are_read_as_they_were_written(joined, tmp_path):

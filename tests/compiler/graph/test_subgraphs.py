@@ -9,7 +9,8 @@ from eie_compiler.graph.graph import Graph, Node, Scan, Subgraph
 from eie_compiler.graph.operation import GraphError
 from eie_compiler.graph.operations import Add
 from eie_compiler.graph.subgraphs import inline_subgraphs, join_nodes, make_subgraph
-from support.graphs import pooled_network
+from eie_compiler.model import Model
+from support.graphs import pooled_network, random_layer
 
 GRAPH = pooled_network()
 
@@ -64,6 +65,16 @@ def body_of(**changes):
 ])
 def test_a_body_of_several_inputs_or_results_is_refused(body):
     with pytest.raises(GraphError, match="^body must have one input, and its last node as the"):
+        Subgraph(body)
+
+
+@pytest.mark.parametrize("inner", [
+    Subgraph(body_of()), Scan(GRAPH, ()), random_layer(3, 3, 1)])
+def test_a_body_of_other_graphs_or_models_is_refused(inner):
+    shape = (3, 1, 13, 12) if isinstance(inner, Scan) else (3,) if isinstance(inner, Model) \
+        else (1, 13, 12)
+    body = Graph({"image": shape}, (Node("pool1", inner, ("image",)),), ("pool1",))
+    with pytest.raises(GraphError, match="^node 'pool1': body must have compressed layers and op"):
         Subgraph(body)
 
 

@@ -146,6 +146,16 @@ def test_pooling_of_any_window_is_exact(pool, loops):
     run_joined(graph, CONFIG, dict(zip(("conv1", "conv"), loops)))
 
 
+def test_a_kernel_of_many_whole_rows_is_one_segment():
+    nodes = (Node("conv", random_convolution((3, 20, 6), [4], **SAME_SIZE), ("image",)),
+             Node("pool", MaxPool((20, 6), (1, 1)), ("conv",)))
+    graph = Graph({"image": (3, 20, 6)}, nodes, ("pool",),
+                  dict.fromkeys(["image", "conv", "pool"], 6))
+    # Strips of 4 would leave surplus pixels between the rows.
+    build = run_joined(graph, CONFIG, {"conv": 4})
+    assert [layer["pixels"] for layer in build.programs["pool"].report["layers"]] == [3, 1]
+
+
 def test_pooling_can_be_first_and_last():
     nodes = (Node("pool1", MaxPool((2, 2), (2, 2)), ("image",)),
              Node("conv", random_convolution((3, 4, 5), [9], **SAME_SIZE), ("pool1",)),
