@@ -90,7 +90,8 @@ def test_loops_run_and_agree(verilator, simulators):
 def test_loops_in_local_mode_run_and_agree(n_pe, verilator, simulators):
     config = EIEConfig(n_pe=n_pe, loops=True, local=True)
     build = compile_graph(separable_network(), config)
-    assert [node.get("local") for node in build.report["nodes"]] == [None, True, True]
+    # On two PEs, seven channels would cost the layer before the second one more than they save.
+    assert [node.get("local") for node in build.report["nodes"]] == [None, True, n_pe > 2]
     images = np.random.default_rng(7).normal(size=(3, 5, 6, 7))
     inference = infer_graph(build, images, engine="verilator", cache=simulators, machines=1)
     assert inference.ok

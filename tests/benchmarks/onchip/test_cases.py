@@ -62,7 +62,7 @@ def test_images_of_lenet_depend_on_the_seed(cases, tmp_path):
 
 
 @pytest.mark.parametrize("graph, shape, message", [
-    (residual_network(SMALL), (2, 6, 6), "net must be one program, not 3 and 5 steps of the host"),
+    (residual_network(SMALL), (2, 6, 6), "net must be one program, not 2 and 1 steps of the host"),
     (pooled_network(), (1, 13, 12), None)])
 def test_a_network_of_several_programs_is_refused(graph, shape, message):
     def make():

@@ -230,7 +230,7 @@ def test_subgraphs_are_read_as_they_were_written(joined, tmp_path):
      "graph 'fc': node 'conv1': operands and result must have [6] and 6 fraction bits, not [5] "
      "and 6"),
     (["subgraph", "outputs"], ["flat"],
-     "node 'fc': body must be a chain of nodes from one input to one output"),
+     "node 'fc': body must have one input, and its last node as the only output"),
     (["subgraph", "nodes", 2, "inputs"], ["conv1"],
      "graph 'fc': node 'conv2': operand must have shape (6, 5, 5), not (6, 11, 10)"),
     (["subgraph", "nodes", 1, "operation", "kernel"], [3],
