@@ -31,3 +31,7 @@ class Pauses:
             if not cycles or min(cycles) < 0:
                 raise ValueError(f"{name} must be one number of cycles or more, each at least 0, "
                                  f"not {cycles}")
+
+    def bound(self, n_inputs: int, n_results: int) -> int:
+        """Upper bound in cycles of the pauses before these numbers of beats."""
+        return n_inputs * max(self.inputs) + n_results * max(self.results)

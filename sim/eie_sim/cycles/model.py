@@ -139,7 +139,7 @@ def predict_back_to_back(build: Build, words: NDArray[np.int64], *,
                        np.array(pauses.inputs), np.array(pauses.results))
     n_received = sum(n_result_beats(config, n)
                      for n in output_columns(config, build.program))
-    transfers = n_sent * (1 + max(pauses.inputs)) + n_received * (1 + max(pauses.results))
+    transfers = n_sent + n_received + pauses.bound(n_sent, n_received)
     deadline = sum(_deadline(config, steps, _count_entries(config, steps)) + transfers + _SLACK
                    for steps in programs)
     ccu = _run(config, programs, host, FILLING_LIMIT, deadline)

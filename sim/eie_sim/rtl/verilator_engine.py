@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from eie_compiler.build import Build
 from eie_driver.accelerator import Accelerator
 from eie_driver.batch import Run
+from eie_driver.c_model import count_input_beats, count_result_beats
 from eie_hdl.config import EIEConfig
 
 from ..pauses import Pauses
@@ -27,6 +28,9 @@ __all__ = ["make_library", "run"]
 #: Inferences between two checks for the failure of another machine.
 _BATCH = 100
 
+#: A host that does not pause by a schedule.
+_NO_PAUSES = Pauses()
+
 
 def make_library(config: EIEConfig, cache: str | Path | None = None) -> Path:
     """Compile a machine as a library for :class:`~.verilator_bus.VerilatorBus`, or reuse it."""
@@ -35,7 +39,7 @@ def make_library(config: EIEConfig, cache: str | Path | None = None) -> Path:
 
 def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = None,
         read_counters: bool = True, alone: bool = False, pause: float = 0.0, seed: int = 1,
-        machines: int | None = None, pauses: Pauses | None = None) -> SimulationResult:
+        machines: int | None = None, pauses: Pauses = _NO_PAUSES) -> SimulationResult:
     """Run inferences on the machine in Verilator, through its AXI buses and driver.
 
     Parameters
@@ -44,7 +48,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
         As for :func:`.cocotb_engine.run`.
     machines : :class:`int`, optional
         Machines that share the inputs, one thread each. Default: one per processor core.
-    pauses : :class:`~..pauses.Pauses`, optional
+    pauses : :class:`~..pauses.Pauses`
         Pauses before the beats of each machine's inputs and results, on top of random ones.
 
     Raises
@@ -55,7 +59,8 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
         If the machine cannot be built, or Verilator is missing.
     """
     library = make_library(build.config, cache)
-    cycles = round(deadline(build) / (1 - pause))
+    paused = pauses.bound(count_input_beats(build), count_result_beats(build))
+    cycles = round((deadline(build) + paused) / (1 - pause))
     n_machines = max(1, min(machines or len(os.sched_getaffinity(0)), len(inputs)))
     parts = np.array_split(inputs, n_machines)
     failed = threading.Event()
@@ -68,8 +73,7 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
             machine = Accelerator(bus, timeout=cycles * CLOCK_PERIOD)
             machine.load(build)
             bus.take_interval()
-            if pauses:
-                bus.set_pauses(pauses)
+            bus.set_pauses(pauses)
             for start in range(0, max(1, len(parts[number])), _BATCH):
                 if not failed.is_set():
                     batch = parts[number][start:start + _BATCH]

@@ -83,10 +83,20 @@ def test_an_inference_takes_longer_by_the_pauses_before_its_beats(network, simul
     plain, slow_inputs, slow_results = (
         verilator_engine.run(build, inputs[:1], cache=simulators, read_counters=False,
                              pauses=pauses)
-        for pauses in (None, Pauses(inputs=(9, 1, 3)), Pauses(results=(20,))))
+        for pauses in (Pauses(), Pauses(inputs=(9, 1, 3)), Pauses(results=(20,))))
     pauses = itertools.islice(itertools.cycle((9, 1, 3)), build.input_packets(inputs[:1]).size)
     assert slow_inputs.interval == plain.interval + sum(pauses) - 9    # it begins with a beat
     assert slow_results.interval >= plain.interval + 20    # before the last beat
+
+
+def test_the_deadline_includes_the_pauses_before_beats(network, simulators):
+    build, inputs = network
+    expected = infer(build, inputs[:1], words=True, engine="golden").outputs
+    longer = cocotb_engine.deadline(build) + 1
+    for pauses in (Pauses(inputs=(longer,)), Pauses(results=(longer,))):
+        result = verilator_engine.run(build, inputs[:1], cache=simulators, pauses=pauses)
+        assert cocotb_engine.compare(build, result.outputs, expected) == []
+        assert result.interval > longer
 
 
 @pytest.mark.parametrize("machines", [1, 2])
