@@ -122,7 +122,7 @@ def test_loops_in_local_mode_have_the_results_of_single_pixels(tmp_path):
     """The host leaves out columns between the channels of a pixel."""
     graph = separable_network()
     build = compile_graph(graph, dataclasses.replace(CONFIG, loops=True, local=True))
-    assert [node.get("local") for node in build.report["nodes"]] == [None, True, True]
+    assert [node.get("local") for node in build.report["nodes"]] == [None, True, False]
     network = CNetwork(compile_network_library(build, tmp_path), build,
                        Steps(build.graph, build.programs, "model").arena_words)
     tensors = draw(build, 1)
