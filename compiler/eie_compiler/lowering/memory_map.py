@@ -163,8 +163,19 @@ def _count_rows(config: EIEConfig, vectors: Sequence[int]) -> list[int]:
 def _place_alone(base: int, sizes: Sequence[int], sent: Sequence[bool], sources: Sources
                  ) -> Placed:
     """Place all vectors in the fewest rows; return first rows and the end."""
-    return _alternate(base, sizes) if _is_chain(sources) else \
-        _set_apart(base, sizes, sent, sources)
+    if _is_chain(sources):
+        return _alternate(base, sizes)
+    placed = _set_apart(base, sizes, sent, sources)
+    if _joins_input(sources):
+        return placed
+    # Results that are computed when the input has been read may overwrite it.
+    last = max(at for at, read in enumerate(sources) if 0 in read)
+    rows = list(zip(placed[0], sizes))[1:]
+    ends = sorted({base, *(first + size for first, size in rows)})
+    first_input = next(place for place in ends if not any(
+        place < first + size and first < place + sizes[0] for first, size in rows[:last + 1]))
+    return (first_input, *placed[0][1:]), max(first_input + sizes[0],
+                                              *(first + size for first, size in rows))
 
 
 def _share(base: int, sizes: Sequence[int], sent: Sequence[bool], sources: Sources) -> Placed:
