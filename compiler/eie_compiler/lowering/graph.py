@@ -15,7 +15,14 @@ from ..network import CompressedNetwork
 from .dead_channels import remove_dead_channels
 from .fixed_inputs import fix_inputs
 from .graph_report import describe_graph
-from .joining import APART, count_loads, join_programs
+from .joining import (
+    APART,
+    JOINED,
+    count_loads,
+    estimate_graph,
+    join_programs,
+    remove_notes,
+)
 from .loop_choice import choose_loops
 from .loops import find_loops, set_loops
 from .programs import compile_programs
@@ -59,7 +66,7 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
                            "it first")
     keeps_programs = strips is not None and not strips
     if not keeps_programs:
-        graph = inline_subgraphs(graph)
+        graph = remove_notes(inline_subgraphs(graph))
     if not find_programs(graph):
         raise CompileError("graph must have layers for the accelerator, but has none")
     networks = find_layers(graph, CompressedNetwork)
@@ -70,25 +77,45 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
     if not keep_dead_channels and mapping != "interleaved":
         graph, _ = remove_dead_channels(graph, config)
     if not keeps_programs:
-        joined = join_programs(set_loops(graph, {}), config, mapping=mapping, strips=strips)
-        alone, joined = (_set_loops(each, config, mapping, strips) for each in (graph, joined))
-        loads = [count_loads(each, config, mapping=mapping) for each in (alone, joined)]
-        graph = joined if loads[1] <= loads[0] else dataclasses.replace(alone, notes=(
-            *alone.notes, f"{APART}programs of several would need {loads[1]} loads of the "
-            f"memories, not {loads[0]}: raise their depths"))
+        graph = _choose_programs(graph, config, mapping, strips)
     programs = compile_programs(find_programs(graph), config, mapping=mapping)
     return GraphBuild(config, graph, mapping, programs,
                       describe_graph(config, graph, mapping, programs),
                       preprocessing=fix_inputs(config, graph))
 
 
+def _choose_programs(graph: Graph, config: EIEConfig, mapping: RowMapping,
+                     strips: Mapping[str, int] | None) -> Graph:
+    """Join nodes unless that needs more loads; set the loops and strips of the others.
+
+    Notes say why nodes stay apart, and what it costs the machine to join them.
+    """
+    joined = join_programs(set_loops(graph, {}), config, mapping=mapping, strips=strips)
+    (alone, before), (joined, after) = (_set_loops(each, config, mapping, strips)
+                                        for each in (graph, joined))
+    if find_programs(alone).keys() == find_programs(joined).keys():
+        return joined
+    loads = [count_loads(each, config, mapping=mapping) for each in (alone, joined)]
+    if loads[1] > loads[0]:
+        return _add_note(alone, f"{APART}programs of several would need {loads[1]} loads of the "
+                                f"memories, not {loads[0]}: raise their depths")
+    return joined if after <= before else _add_note(
+        joined, f"{JOINED}programs of several take about {after:,.0f} cycles, those of single "
+                f"nodes {before:,.0f}, but more operations and transfers of the host")
+
+
+def _add_note(graph: Graph, note: str) -> Graph:
+    return dataclasses.replace(graph, notes=(*graph.notes, note))
+
+
 def _set_loops(graph: Graph, config: EIEConfig, mapping: RowMapping,
-               strips: Mapping[str, int] | None) -> Graph:
-    """Set the loops and strips of the nodes that are not joined."""
+               strips: Mapping[str, int] | None) -> tuple[Graph, float]:
+    """Set the loops and strips of the nodes that are not joined; also estimate all cycles."""
     if strips is None:
         graph, strips = choose_loops(graph, config, mapping=mapping)
     else:
         strips = {path: strips[path] for path in find_layers(graph, CompressedNetwork)
                   if path in strips}
         graph = find_loops(graph, config, mapping=mapping, strips=strips)
-    return set_strips(graph, strips)
+    cycles = estimate_graph(graph, config, strips, mapping=mapping)
+    return set_strips(graph, strips), cycles

@@ -2,30 +2,34 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 
 from eie_hdl.config import EIEConfig
 
 from ..errors import CompileError
-from ..graph.graph import Graph, Node, Scan
+from ..graph.graph import Graph, Node, Scan, Subgraph
 from ..graph.layers import find_layers, find_programs
 from ..graph.operation import Operation
 from ..graph.operations.arrangement import Concat, Reshape
 from ..graph.operations.elementwise import Add, Subtract
 from ..graph.operations.pooling import AveragePool, MaxPool, Mean
 from ..graph.subgraphs import join_nodes, make_subgraph
+from ..graph_build import walk_uses
 from ..network import CompressedNetwork
 from .loops import find_loops, set_loops
 from .lower import Mapping as RowMapping
 from .pooling import average_layers
 from .programs import divide_loads, lower_named
-from .strip_choice import choose_strips
+from .strip_choice import choose_strips, estimate_cycles
 from .subgraphs import is_relu, lower_subgraph
 
-__all__ = ["APART", "ON_HOST", "count_loads", "join_programs"]
+__all__ = ["APART", "JOINED", "ON_HOST", "count_loads", "estimate_graph", "join_programs",
+           "remove_notes"]
 
-#: Beginnings of the notes of what is left to the host, and of what could be one program.
-ON_HOST, APART = "computed by the host: ", "nodes stay apart: "
+#: Beginnings of the notes of what is left to the host, of what could be one program, and of what
+#: is one at a cost.
+ON_HOST, APART, JOINED = "computed by the host: ", "nodes stay apart: ", "nodes are joined: "
 
 
 def join_programs(graph: Graph, config: EIEConfig, *, mapping: RowMapping = "balanced",
@@ -39,7 +43,7 @@ def join_programs(graph: Graph, config: EIEConfig, *, mapping: RowMapping = "bal
     Parameters
     ----------
     graph : :class:`~..graph.graph.Graph`
-        Compressed network without loops and subgraphs. Notes of another machine are removed.
+        Compressed network without loops, subgraphs, and notes of another machine.
     mapping : ``"balanced"`` or ``"interleaved"``
         Assignment of rows to PEs.
     strips : mapping of :class:`str` to :class:`int`, optional
@@ -54,14 +58,41 @@ def join_programs(graph: Graph, config: EIEConfig, *, mapping: RowMapping = "bal
     found = {path: strips.get(path, network.patches.loop)
              for path, network in find_layers(loops, CompressedNetwork).items()
              if network.patches and network.patches.loop}
-    graph = dataclasses.replace(graph, notes=tuple(note for note in graph.notes
-                                                   if not note.startswith((ON_HOST, APART))))
     joining = _Joining(config, mapping)
     joined = joining.join(set_loops(graph, found))
     notes = [f"{ON_HOST}node {path!r}: {joining.reasons[path]}" for path, node in joined.walk()
              if path in joining.reasons and isinstance(node.computation, Operation)
              and not isinstance(node.computation, (Concat, Reshape))]
     return dataclasses.replace(set_loops(joined, {}), notes=(*joined.notes, *notes))
+
+
+def remove_notes(graph: Graph) -> Graph:
+    """Remove the notes of another machine on what is joined and what is not."""
+    return dataclasses.replace(graph, notes=tuple(
+        note for note in graph.notes if not note.startswith((ON_HOST, APART, JOINED))))
+
+
+def estimate_graph(graph: Graph, config: EIEConfig, strips: Mapping[str, int], *,
+                   mapping: RowMapping) -> float:
+    """Estimate the cycles of all programs of an inference, without the host's operations.
+
+    Parameters
+    ----------
+    graph : :class:`~..graph.graph.Graph`
+        Network with its loops and subgraphs, before its strips are made.
+    strips : mapping of :class:`str` to :class:`int`
+        Pixels of its strips by path.
+    """
+    cycles = 0.0
+    for use in walk_uses(graph):
+        network = use.node.computation
+        if isinstance(network, Subgraph):
+            cycles += use.times * lower_subgraph(network, config, mapping=mapping).loop_cycles
+        elif isinstance(network, CompressedNetwork):
+            vectors = 1 if network.patches else math.prod(use.operands[0][:-1])
+            cycles += use.times * vectors * estimate_cycles(
+                network, config, strips.get(use.path, 1), mapping=mapping)
+    return cycles
 
 
 def count_loads(graph: Graph, config: EIEConfig, *, mapping: RowMapping) -> int:

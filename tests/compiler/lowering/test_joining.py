@@ -7,9 +7,19 @@ import pytest
 
 from eie_compiler.graph.graph import Graph, Node, Scan
 from eie_compiler.graph.operations import Add, AveragePool, MaxPool, Mean, Tanh
+from eie_compiler.graph.subgraphs import join_nodes, make_subgraph
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.integer_graph import IntegerGraph
-from eie_compiler.lowering.joining import APART, ON_HOST, join_programs
+from eie_compiler.lowering.joining import (
+    APART,
+    JOINED,
+    ON_HOST,
+    estimate_graph,
+    join_programs,
+)
+from eie_compiler.lowering.loops import set_loops
+from eie_compiler.lowering.strip_choice import estimate_cycles
+from eie_compiler.lowering.subgraphs import lower_subgraph
 from eie_hdl.config import EIEConfig
 from eie_sim.graph_inference import infer_graph
 from support.graphs import SAME_SIZE, graph_of, pooled_network, random_convolution
@@ -63,7 +73,7 @@ def test_means_are_layers_in_local_mode(keep):
                                  else ["conv0", "mean.image", "mean"]}
     assert programs_of(both, local=False) == {"conv0": []}
     build = compile_graph(both, CONFIG)
-    assert [note[:12] for note in build.report["notes"]] == ["node 'mean':"]
+    assert build.report["notes"][0].startswith("node 'mean': the machine multiplies sums of 144 ")
     assert [layer["local"] for layer in build.programs["mean"].report["layers"]] == [False, True]
     # Means of windows with padding are of different numbers of elements.
     other = AveragePool((3, 3), (1, 1), (1, 1, 1, 1))
@@ -119,6 +129,40 @@ def test_nodes_stay_apart_if_they_would_need_more_loads(monkeypatch):
     assert programs_of(graph) == {"conv0": [], "conv1": [], "conv2": []}
     assert notes_of(graph) == [f"{APART}programs of several would need 2 loads of the memories, "
                                "not 0: raise their depths"]
+
+
+@pytest.mark.parametrize("cycles, notes", [
+    ((900.0, 1000.0), [f"{JOINED}programs of several take about 1,000 cycles, those of single "
+                       "nodes 900, but more operations and transfers of the host"]),
+    ((1000.0, 900.0), [])])
+def test_a_note_says_what_it_costs_to_join_nodes(cycles, notes, monkeypatch):
+    estimates = iter(cycles)
+    monkeypatch.setattr("eie_compiler.lowering.graph.estimate_graph",
+                        lambda *_, mapping: next(estimates))
+    build = compile_graph(pooled_network(), CONFIG)
+    assert list(build.programs) == ["fc"]
+    assert [note for note in build.report["notes"] if note.startswith(JOINED)] == notes
+    # Notes are of one machine.
+    monkeypatch.undo()
+    again = compile_graph(build.graph, EIEConfig(n_pe=4))
+    assert len(again.programs) == 3 and not again.report["notes"]
+
+
+def test_cycles_of_a_graph_are_those_of_its_programs():
+    body = pooled_network()
+    graph = Graph({"images": (3, 1, 13, 12)}, (Node("scan", Scan(body, ()), ("images",)),),
+                  ("scan",), {"images": 6, "scan": 6})
+    strips = {"conv1": 2, "conv2": 2}
+    one, steps = (estimate_graph(each, CONFIG, named, mapping="balanced") for each, named in (
+        (body, strips), (graph, {f"scan/{name}": n for name, n in strips.items()})))
+    assert steps == 3 * one > 0
+    networks = {node.name: node.computation for node in body.nodes}
+    assert one == sum(estimate_cycles(networks[name], CONFIG, strips.get(name, 1))
+                      for name in ("conv1", "conv2", "fc"))
+    nodes = list(set_loops(body, strips).nodes)
+    whole = make_subgraph(body, "image", nodes)
+    assert estimate_graph(join_nodes(body, whole), CONFIG, {}, mapping="balanced") \
+        == lower_subgraph(whole, CONFIG).loop_cycles
 
 
 def test_nodes_in_the_body_of_a_scan_are_joined():
