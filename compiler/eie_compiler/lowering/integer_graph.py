@@ -20,6 +20,7 @@ from ..preprocessing import convert_inputs
 from .arithmetic import IntegerNetwork
 from .fixed_inputs import fix_inputs
 from .loops import set_loops
+from .pooling import lower_means
 
 __all__ = ["IntegerGraph"]
 
@@ -53,7 +54,7 @@ class IntegerGraph:
 
     def __init__(self, graph: Graph, config: EIEConfig) -> None:
         # Nodes are computed one by one, and layers pixel by pixel, whatever a machine does.
-        graph = set_loops(inline_subgraphs(graph), {})
+        graph = set_loops(inline_subgraphs(lower_means(graph, config)), {})
         self._graph, self._width = graph, config.act_width
         self.layers = {}
         for path, network in find_layers(graph, CompressedNetwork).items():

@@ -19,17 +19,18 @@ from ..graph_build import walk_uses
 from ..network import CompressedNetwork
 from .loops import find_loops, set_loops
 from .lower import Mapping as RowMapping
-from .pooling import average_layers
+from .pooling import average_layers, describe_rounding
 from .programs import divide_loads, lower_named
 from .strip_choice import choose_strips, estimate_cycles
 from .subgraphs import is_relu, lower_subgraph
 
-__all__ = ["APART", "JOINED", "ON_HOST", "count_loads", "estimate_graph", "join_programs",
-           "remove_notes"]
+__all__ = ["APART", "JOINED", "ON_HOST", "ROUNDED", "count_loads", "estimate_graph",
+           "join_programs", "remove_notes"]
 
-#: Beginnings of the notes of what is left to the host, of what could be one program, and of what
-#: is one at a cost.
+#: Beginnings of the notes of what is left to the host, of what could be one program, of what is one
+#: at a cost, and of means that differ from those of the host.
 ON_HOST, APART, JOINED = "computed by the host: ", "nodes stay apart: ", "nodes are joined: "
+ROUNDED = "rounded otherwise than by the host: "
 
 
 def join_programs(graph: Graph, config: EIEConfig, *, mapping: RowMapping = "balanced",
@@ -60,16 +61,19 @@ def join_programs(graph: Graph, config: EIEConfig, *, mapping: RowMapping = "bal
              if network.patches and network.patches.loop}
     joining = _Joining(config, mapping)
     joined = joining.join(set_loops(graph, found))
-    notes = [f"{ON_HOST}node {path!r}: {joining.reasons[path]}" for path, node in joined.walk()
+    notes = [f"{ON_HOST}node {path!r}: "
+             f"{joining.reasons[path].removeprefix(f'node {node.name!r}: ')}"
+             for path, node in joined.walk()
              if path in joining.reasons and isinstance(node.computation, Operation)
-             and not isinstance(node.computation, (Concat, Reshape))]
+             and not isinstance(node.computation, Reshape)]
     return dataclasses.replace(set_loops(joined, {}), notes=(*joined.notes, *notes))
 
 
 def remove_notes(graph: Graph) -> Graph:
     """Remove the notes of another machine on what is joined and what is not."""
     return dataclasses.replace(graph, notes=tuple(
-        note for note in graph.notes if not note.startswith((ON_HOST, APART, JOINED))))
+        note for note in graph.notes if not note.startswith(
+            (ON_HOST, APART, JOINED, ROUNDED))))
 
 
 def estimate_graph(graph: Graph, config: EIEConfig, strips: Mapping[str, int], *,
@@ -140,18 +144,25 @@ class _Joining:
 
     def _join_all(self, graph: Graph, operand: str, nodes: Sequence[Node]) -> Graph:
         """Join nodes; raise :class:`CompileError` if they are no program of the machine."""
-        notes: list[str] = []
-        part = [made for node in nodes for made in _lower_means(graph, node, self._config, notes)]
-        if sum(not isinstance(node.computation, (Concat, Reshape)) for node in part) == 1:
+        if sum(not isinstance(node.computation, (Concat, Reshape)) for node in nodes) == 1:
             raise CompileError("a program must have more than one node, to save anything")
         if not self._config.local and any(
-                isinstance(node.computation, (Add, Subtract)) or is_relu(node)
-                or made is not node for node, made in zip(nodes, part)):
+                isinstance(node.computation, (Add, AveragePool, Mean, Subtract)) or is_relu(node)
+                for node in nodes):
             raise CompileError("local must be true for sums and means, or they would be too slow")
-        subgraph = make_subgraph(graph, operand, part)
+        subgraph = make_subgraph(graph, operand, nodes)
         lower_subgraph(subgraph, self._config, mapping=self._mapping) \
             .needs.require_fit(self._config)
+        notes = [f"{ROUNDED}node {node.name!r}: {note}" for node in nodes
+                 if (note := self._describe_means(graph, node))]
         return dataclasses.replace(join_nodes(graph, subgraph), notes=(*graph.notes, *notes))
+
+    def _describe_means(self, graph: Graph, node: Node) -> str | None:
+        """Describe how the means of a node differ from those of the host."""
+        fracs = graph.fracs or {}
+        means = average_layers(self._config, node.computation, graph.shapes[node.inputs[0]],
+                               frac=fracs[node.inputs[0]], to=fracs[node.name])
+        return None if means is None else describe_rounding(self._config, means)
 
 
 def _follow(graph: Graph, first: Node) -> list[Node]:
@@ -201,15 +212,3 @@ def _continues(node: Node) -> bool:
     return _begins(node) or is_relu(node) \
         or isinstance(network, (Add, AveragePool, Concat, Mean, Reshape, Subtract)) \
         or isinstance(network, CompressedNetwork) and network.patches is None
-
-
-def _lower_means(graph: Graph, node: Node, config: EIEConfig, notes: list[str]
-                 ) -> Sequence[Node]:
-    """Make layers of a node that computes means, and leave any other one; add to the notes."""
-    if not isinstance(node.computation, (AveragePool, Mean)):
-        return [node]
-    if (found := average_layers(config, graph, node)) is None:
-        raise CompileError(f"node {node.name!r}: windows must have as many elements as each other")
-    if found.note is not None:
-        notes.append(found.note)
-    return found.nodes

@@ -107,6 +107,9 @@ def _plan_convolutions(stages: Sequence[Stage], maps: PlacedMaps) -> list[Convol
             raise CompileError(f"layer {stage.layer.name!r}: maps that are read together must be "
                                f"two, by a kernel of one row, not {parts} by one of "
                                f"{patches.kernel[0]}")
+        if parts > 1 and any(patches.padding[::2]):    # rows of one map would be those of the other
+            raise CompileError(f"layer {stage.layer.name!r}: maps that are read together must "
+                               "have no padding above or below")
         found.append(Convolution(
             source=FeatureMap(height=height, width=width, pitch=maps.pitches[stage.sources[0]],
                               row_pixels=row_pixels),

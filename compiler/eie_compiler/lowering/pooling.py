@@ -2,14 +2,13 @@
 
 import dataclasses
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
 
-from ..graph.graph import Computation, Graph, Node
+from ..graph.graph import Computation, Graph, Node, Scan, Subgraph
 from ..graph.operation import Shape
 from ..graph.operations.arrangement import Reshape
 from ..graph.operations.pooling import AveragePool, MaxPool, Mean
@@ -20,7 +19,8 @@ from .fixed_point import LayerInput, activation_range, choose_format, choose_for
 from .simple_stages import choose_strip, spread_channels
 from .stages import Stage
 
-__all__ = ["Averages", "average_layers", "pool_stage"]
+__all__ = ["average_layers", "describe_rounding", "lower_means", "lower_subgraph_means",
+           "pool_stage"]
 
 
 def pool_stage(config: EIEConfig, name: str, pool: MaxPool, shape: tuple[int, int, int], *,
@@ -61,62 +61,89 @@ def pool_stage(config: EIEConfig, name: str, pool: MaxPool, shape: tuple[int, in
                          maximum=True, zeros=not nonnegative, node=name)
 
 
-class Averages(NamedTuple):
-    """Layers that compute means.
-
-    Attributes
-    ----------
-    nodes : :class:`tuple` of :class:`~..graph.graph.Node`
-        Nodes that take the place of the node of the means; the last one has its name.
-    note : :class:`str`, optional
-        How results differ from those of the host; None if they never do.
-    """
-
-    nodes: tuple[Node, ...]
-    note: str | None
-
-
-def average_layers(config: EIEConfig, graph: Graph, node: Node) -> Averages | None:
-    """Make layers of a node that computes means of windows of equal numbers of elements.
+def average_layers(config: EIEConfig, operation: Computation, shape: Shape, *, frac: int, to: int
+                   ) -> CompressedNetwork | None:
+    """Make layers that compute means of windows of equal numbers of elements.
 
     The layer has the weight 1/n for each of the n elements of a window. The machine rounds it to
     the width of a codebook, unless n is a power of two.
 
+    Parameters
+    ----------
+    operation : :data:`~..graph.graph.Computation`
+        Operation of the host.
+    shape : :data:`~..graph.operation.Shape`
+        Shape of its operand.
+    frac, to : :class:`int`
+        Fraction bits of operand and result.
+
     Returns
     -------
-    :class:`Averages`, optional
-        The layers; None if the node computes something else, or windows differ.
+    :class:`~..network.CompressedNetwork`, optional
+        The layers; None if the operation is another one, or windows differ.
+    """
+    if (window := _find_window(operation, shape)) is None:
+        return None
+    n_taps = math.prod(window.kernel)
+    codebook = np.zeros(1 << config.v_width)
+    codebook[1] = 1 / n_taps
+    layer = Layer("mean", spread_channels(shape[0], n_taps), codebook, np.zeros(shape[0]),
+                  relu=False, output_frac=to)
+    return CompressedNetwork((layer,), frac, config.v_width, choose_strip(config, window))
+
+
+def describe_rounding(config: EIEConfig, means: CompressedNetwork) -> str | None:
+    """Describe how results of :func:`average_layers` differ from those of the host; None if they
+    never do.
 
     Raises
     ------
     CompileError
         If the machine has no format for the weight.
     """
-    shape, to = graph.shapes[node.inputs[0]], graph.shapes[node.name]
-    if (window := _find_window(node.computation, shape)) is None:
-        return None
-    n_taps = math.prod(window.kernel)
-    codebook = np.zeros(1 << config.v_width)
-    codebook[1] = 1 / n_taps
-    fracs = graph.fracs or {}
-    layer = Layer("mean", spread_channels(shape[0], n_taps), codebook, np.zeros(shape[0]),
-                  relu=False, output_frac=fracs[node.name])
-    network = CompressedNetwork((layer,), fracs[node.inputs[0]], config.v_width,
-                                choose_strip(config, window))
-    (chosen,) = choose_formats(config, network)
+    (chosen,), (layer,) = choose_formats(config, means), means.layers
+    n_taps = layer.n_cols // layer.n_rows
     weight = math.ldexp(int(chosen.codebook[1]), -chosen.weight_frac)
     error = abs(weight * n_taps - 1) * (1 << config.act_width - 1)
-    note = None if error == 0 else \
-        f"node {node.name!r}: the machine multiplies sums of {n_taps} numbers by {weight:.9g}, " \
-        f"not 1/{n_taps}, which changes means by at most {error:.2g} steps before they are rounded"
-    made = Node(node.name, network, node.inputs)
-    if len(to) == 3:
-        return Averages((made,), note)
-    name = f"{node.name}.image"    # the axes of the image are dropped after it
-    if name in graph.shapes:
-        return None
-    return Averages((dataclasses.replace(made, name=name),
-                     Node(node.name, Reshape(to), (name,))), note)
+    return None if error == 0 else \
+        f"the machine multiplies sums of {n_taps} numbers by {weight:.9g}, not 1/{n_taps}, which " \
+        f"changes means by at most {error:.2g} steps before they are rounded"
+
+
+def lower_means(graph: Graph, config: EIEConfig) -> Graph:
+    """Replace the means in the subgraphs of a graph by the layers that the machine computes."""
+    def lower(node: Node) -> Node:
+        if isinstance(node.computation, Scan):
+            return dataclasses.replace(node, computation=node.computation.change_body(
+                lambda body: lower_means(body, config)))
+        if isinstance(node.computation, Subgraph):
+            return dataclasses.replace(node, computation=lower_subgraph_means(
+                node.computation, config))
+        return node
+
+    return dataclasses.replace(graph, nodes=tuple(map(lower, graph.nodes)))
+
+
+def lower_subgraph_means(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
+    """Replace the means of a subgraph by the layers that the machine computes."""
+    body, nodes = subgraph.body, list[Node]()
+    fracs = dict(body.fracs or {})
+    for node in body.nodes:
+        operand = node.inputs[0]
+        network = average_layers(config, node.computation, body.shapes[operand],
+                                 frac=fracs[operand], to=fracs[node.name])
+        if network is None:
+            nodes.append(node)
+            continue
+        shape, name = body.shapes[node.name], node.name
+        if len(shape) != 3:    # the axes of the image are dropped after it
+            while name in fracs:
+                name += ".image"
+            fracs[name] = fracs[node.name]
+        nodes.append(Node(name, network, node.inputs))
+        if name != node.name:
+            nodes.append(Node(node.name, Reshape(shape), (name,)))
+    return Subgraph(dataclasses.replace(body, nodes=tuple(nodes), fracs=fracs))
 
 
 def _find_window(operation: Computation, shape: Shape) -> Patches | None:

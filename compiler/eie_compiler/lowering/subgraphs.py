@@ -16,7 +16,7 @@ from ..graph.operation import Shape
 from ..graph.operations.activation import Clip
 from ..graph.operations.arrangement import Concat, Reshape
 from ..graph.operations.elementwise import Add, Subtract
-from ..graph.operations.pooling import MaxPool
+from ..graph.operations.pooling import AveragePool, MaxPool, Mean
 from ..network import CompressedNetwork
 from ..patches import PatchError, Patches
 from .dead_rows import DeadRows, LiveNetwork
@@ -24,7 +24,7 @@ from .fixed_point import LayerInput, choose_formats, layers_with_inputs
 from .loop_geometry import join_rows, map_width
 from .lower import Mapping, lower_stages, require_widths
 from .lowered_network import LoweredNetwork, ProgramInput
-from .pooling import pool_stage
+from .pooling import average_layers, pool_stage
 from .simple_stages import Addend, sum_stage
 from .stages import Stage, list_stages
 
@@ -102,13 +102,18 @@ class _Lowering:
         self._config, self._body = config, body
         self._stages: list[Stage] = []
         self._values = {next(iter(body.inputs)): source}
-        self._nodes = {node.name: node.computation for node in body.nodes}
         self._uses = Counter(name for node in body.nodes for name in node.inputs)
 
     def add(self, node: Node) -> None:
         """Add the stages of a node."""
         computation, operands = node.computation, [self._values[name] for name in node.inputs]
-        frac = (self._body.fracs or {})[node.name]
+        frac, shapes = (self._body.fracs or {})[node.name], self._body.shapes
+        # Reshapes change no map, but what others read as such must have its shape.
+        is_free = isinstance(computation, Reshape) or isinstance(
+            computation, CompressedNetwork) and computation.patches is None
+        if not is_free and any(_as_map(shapes[name]) != value.shape
+                               for name, value in zip(node.inputs, operands)):
+            raise CompileError("operands must have the shape of a map on the chip")
         if isinstance(computation, Reshape):    # the order of the elements stays
             value = operands[0]
         elif isinstance(computation, Concat):
@@ -120,6 +125,12 @@ class _Lowering:
                            for operand in operands])
         elif isinstance(computation, CompressedNetwork):
             value = self._add_layers(node.name, computation, operands[0])
+        elif isinstance(computation, (AveragePool, Mean)):
+            means = average_layers(self._config, computation, operands[0].shape,
+                                   frac=operands[0].frac, to=frac)
+            if means is None:
+                raise CompileError("windows of means must have as many elements as each other")
+            value = self._add_layers(node.name, means, operands[0])
         elif isinstance(computation, MaxPool):
             value = self._add_each(frac, [pool_stage(
                 self._config, node.name, computation, part.shape, source=part.maps[0], frac=frac,
@@ -170,9 +181,11 @@ class _Lowering:
 
     def _add_sums(self, node: Node, operands: Sequence[_Value], frac: int, *, relu: bool) -> _Value:
         """Add the stages of a sum, or of a single map: one for each map of the result."""
-        first, *others = operands
-        if any((other.shape, other.channels) != (first.shape, first.channels) for other in others):
+        shapes = {self._body.shapes[name] for name in node.inputs}
+        if len(operands) > 1 and len(shapes) > 1:    # a map that is concatenated comes alone
             raise CompileError("operands must have the same shape")
+        if any(operand.channels != operands[0].channels for operand in operands):
+            raise CompileError("operands must be concatenated of the same numbers of channels")
         signs = [1, -1 if isinstance(node.computation, Subtract) else 1]
         return self._add_each(frac, [sum_stage(
             self._config, node.name, [Addend(part.maps[0], part.frac, sign)
@@ -181,11 +194,12 @@ class _Lowering:
             for parts in zip(*(operand.split() for operand in operands))])
 
     def _add_relu(self, node: Node, source: _Value, frac: int) -> _Value:
-        """Add a ReLU to the stages of a sum that nothing else reads, or as stages of its own."""
-        operand, sums = node.inputs[0], [number for number, stage in enumerate(self._stages, 1)
-                                         if stage.node == node.inputs[0]]
-        if self._uses[operand] > 1 or frac != source.frac or tuple(sums) != source.maps \
-                or not isinstance(self._nodes.get(operand), (Add, Subtract)):
+        """Add a ReLU to the stages of sums or layers that nothing else reads, or as other stages.
+        """
+        operand = node.inputs[0]
+        if self._uses[operand] > 1 or frac != source.frac or not all(
+                number and self._stages[number - 1].node == operand
+                and not self._stages[number - 1].maximum for number in source.maps):
             return self._add_sums(node, [source], frac, relu=True)
         for number in source.maps:
             stage = self._stages[number - 1]
@@ -266,6 +280,14 @@ def _find_geometry(network: CompressedNetwork, shape: tuple[int, int, int]) -> P
 def _name_apart(stages: list[Stage]) -> list[Stage]:
     """Number the names of layers that several nodes have, as results have the names of layers."""
     names = [stage.layer.name for stage in stages]
-    return [dataclasses.replace(stage, layer=dataclasses.replace(
-        stage.layer, name=f"{stage.layer.name}.{number}")) if names.count(stage.layer.name) > 1
-        else stage for number, stage in enumerate(stages)]
+    taken = {name for name in names if names.count(name) == 1}
+    found = []
+    for number, stage in enumerate(stages):
+        name = stage.layer.name
+        if name not in taken:
+            name += f".{number}"
+            while name in taken:
+                name += f".{number}"
+            taken.add(name)
+        found.append(dataclasses.replace(stage, layer=dataclasses.replace(stage.layer, name=name)))
+    return found

@@ -7,8 +7,14 @@ import pytest
 
 from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.graph.operations import AveragePool, MaxPool, Mean, Tanh
+from eie_compiler.graph.subgraphs import inline_subgraphs, join_nodes, make_subgraph
 from eie_compiler.lowering.integer_graph import IntegerGraph
-from eie_compiler.lowering.pooling import average_layers, pool_stage
+from eie_compiler.lowering.pooling import (
+    average_layers,
+    describe_rounding,
+    lower_means,
+    pool_stage,
+)
 from eie_hdl.config import EIEConfig
 
 CONFIG = EIEConfig(n_pe=4, loops=True, local=True, maximum=True)
@@ -55,29 +61,32 @@ def means(operation, shape=(3, 5, 8), frac=8):
 @pytest.mark.parametrize("frac", [5, 6, 9])
 def test_layers_compute_means_within_the_error_of_their_weight(operation, n, frac):
     graph = means(operation, frac=frac)
-    nodes, note = average_layers(CONFIG, graph, graph.nodes[0])
-    made = dataclasses.replace(graph, nodes=nodes, fracs={
-        **graph.fracs, **{node.name: frac for node in nodes}})
-    assert made.shapes["mean"] == graph.shapes["mean"]
+    joined = join_nodes(graph, make_subgraph(graph, "x", graph.nodes))
+    lowered = lower_means(joined, CONFIG)
+    assert lowered.shapes == joined.shapes
     # Of numbers of 16 bits, as far as their means fit.
     x = np.random.default_rng(1).normal(size=(20, 3, 5, 8)) * 2.0 ** (9 - max(0, frac - 6))
-    got, expected = (IntegerGraph(each, CONFIG).run({"x": x})["mean"] for each in (made, graph))
+    got, expected = (IntegerGraph(each, CONFIG).run({"x": x})["mean"] for each in (joined, graph))
+    np.testing.assert_array_equal(got, IntegerGraph(inline_subgraphs(lowered), CONFIG).run(
+        {"x": x})["mean"])
     is_exact = n & n - 1 == 0
+    note = describe_rounding(CONFIG, average_layers(CONFIG, operation, (3, 5, 8), frac=6, to=frac))
     assert (note is None) == is_exact
     assert np.abs(got - expected).max() <= (0 if is_exact else 1)
     if not is_exact:
-        assert f"sums of {n} numbers by 0.0249996185, not 1/40" in note or n == 9
+        assert "sums of 40 numbers by 0.0249996185, not 1/40" in note or n == 9
 
 
 @pytest.mark.parametrize("operation, shape", [
     (AveragePool((2, 2), (2, 2), (1, 1, 0, 0)), (3, 5, 8)), (Mean((2,)), (3, 5, 8)),
     (Mean((0,)), (6,)), (Tanh(), (3, 5, 8))], ids=str)
 def test_other_windows_are_left_to_the_host(operation, shape):
-    graph = means(operation, shape)
-    assert average_layers(CONFIG, graph, graph.nodes[0]) is None
+    assert average_layers(CONFIG, operation, shape, frac=6, to=6) is None
 
 
-def test_a_result_whose_name_is_taken_is_left_to_the_host():
-    graph = Graph({"x": (3, 5, 8), "mean.image": (2,)}, (Node("mean", Mean((1, 2)), ("x",)),),
-                  ("mean",), {"x": 6, "mean.image": 6, "mean": 6})
-    assert average_layers(CONFIG, graph, graph.nodes[0]) is None
+def test_names_of_layers_are_not_taken():
+    nodes = (Node("mean.image", Tanh(), ("x",)), Node("mean", Mean((1, 2)), ("mean.image",)))
+    graph = Graph({"x": (3, 5, 8)}, nodes, ("mean",), {"x": 6, "mean.image": 6, "mean": 6})
+    lowered = lower_means(join_nodes(graph, make_subgraph(graph, "x", nodes)), CONFIG)
+    assert [node.name for node in inline_subgraphs(lowered).nodes] == [
+        "mean.image", "mean.image.image", "mean"]

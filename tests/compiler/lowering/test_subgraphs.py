@@ -119,6 +119,64 @@ def test_the_input_can_be_added_to_a_result():
             else build.programs["last"].input_stride == 0
 
 
+def test_relu_of_a_convolution_or_sum_alone_is_no_further_loop():
+    convolution = pooled_network(relu=False).nodes[0].computation
+    nodes = (Node("conv", convolution, ("image",)), Node("relu", Clip(0.0, np.inf), ("conv",)),
+             Node("sum", Subtract(), ("relu", "other")), Node("last", Clip(0.0, np.inf), ("sum",)))
+    nodes = (nodes[0], nodes[1], Node("other", random_convolution((6, 11, 10), [6]), ("relu",)),
+             *nodes[2:], Node("pool", MaxPool((2, 2), (2, 2)), ("last",)),
+             Node("end", Clip(0.0, np.inf), ("pool",)))
+    graph = Graph({"image": (1, 13, 12)}, nodes, ("end",), dict.fromkeys(
+        ["image", *(node.name for node in nodes)], 6))
+    build = run_joined(graph, CONFIG, {"conv": 4, "other": 2})
+    # A ReLU of a maximum is a loop, as the bias of the maximum is not that of a sum.
+    assert [(layer["node"], layer["formats"]["relu"]) for layer
+            in build.programs["end"].report["layers"]] == [
+        ("conv", True), ("other", False), ("sum", True), ("pool", True), ("end", True)]
+
+
+@pytest.mark.parametrize("relu", ["left", "right"])
+def test_pools_of_numbers_of_both_signs_are_not_those_of_others(relu):
+    """Of concatenated maps, one has no negative numbers."""
+    left, right = (dataclasses.replace(network, layers=(dataclasses.replace(
+        network.layers[0], relu=name == relu),)) for name, network in (
+            ("left", random_convolution((3, 6, 6), [4], 1, **SAME_SIZE)),
+            ("right", random_convolution((3, 6, 6), [4], 2, **SAME_SIZE))))
+    nodes = (Node("left", left, ("image",)), Node("right", right, ("image",)),
+             Node("joined", Concat(0), ("left", "right")),
+             Node("pool", MaxPool((2, 2), (2, 2)), ("joined",)),
+             Node("again", MaxPool((2, 2), (1, 1)), ("pool",)),
+             Node("last", random_convolution((8, 2, 2), [4]), ("again",)))
+    graph = Graph({"image": (3, 6, 6)}, nodes, ("last",), dict.fromkeys(
+        ["image", *(node.name for node in nodes)], 6))
+    run_joined(graph, CONFIG, {"left": 2, "right": 2})
+
+
+@pytest.mark.parametrize("frac", [4, 6, 7])
+def test_relu_after_a_sum_may_have_another_format(frac):
+    nodes = (Node("conv", random_convolution((3, 6, 6), [3], **SAME_SIZE), ("image",)),
+             Node("sum", Add(), ("image", "conv")), Node("relu", Clip(0.0, np.inf), ("sum",)))
+    graph = Graph({"image": (3, 6, 6)}, nodes, ("relu",),
+                  {"image": 6, "conv": 6, "sum": 6, "relu": frac})
+    build = run_joined(graph, CONFIG, {"conv": 2})
+    assert len(build.programs["relu"].report["layers"]) == (2 if frac == 6 else 3)
+
+
+@pytest.mark.parametrize("padding, is_possible", [
+    ((0, 1, 0, 1), True), ((1, 0, 0, 0), False), ((0, 0, 1, 0), False)])
+def test_maps_that_are_read_together_have_no_rows_around_them(padding, is_possible):
+    nodes = (Node("a", CONV, ("x",)), Node("b", CONV, ("x",)),
+             Node("c", Concat(0), ("a", "b")),
+             Node("d", random_convolution((8, 5, 6), [3], padding=padding), ("c",)))
+    graph = Graph({"x": (4, 5, 6)}, nodes, ("d",), dict.fromkeys("xabcd", 6))
+    if is_possible:
+        run_joined(graph, CONFIG, {"a": 2, "b": 2})
+    else:
+        with pytest.raises(CompileError, match="^layer 'fc1.2': maps that are read together must "
+                                               "have no padding above or below"):
+            lower_subgraph(make_subgraph(graph, "x", nodes), CONFIG)
+
+
 @pytest.mark.parametrize("low, high, frac", [(0.0, np.inf, 6), (0.0, np.inf, 4)])
 def test_relu_of_what_others_read_is_a_loop_of_its_own(low, high, frac):
     nodes = (Node("conv", pooled_network(relu=False).nodes[0].computation, ("image",)),
@@ -209,6 +267,14 @@ def branches(operation, second, *others):
     return make_subgraph(graph, "x", nodes)
 
 
+def broadcast():
+    """Subgraph of a sum of an image of one pixel and a vector, which NumPy broadcasts."""
+    nodes = (Node("a", random_convolution((5, 1, 1), [5]), ("x",)),
+             Node("b", Reshape((5,)), ("a",)), Node("c", Add(), ("a", "b")))
+    graph = SimpleNamespace(shapes={"x": (5, 1, 1)}, fracs=dict.fromkeys("xabc", 6))
+    return make_subgraph(graph, "x", nodes)
+
+
 @pytest.mark.parametrize("subgraph, changes, message", [
     (chain(("a", CONV), ("b", CONV)), {"loops": False, "local": False, "maximum": False},
      "loops must be true, for a subgraph, whose layers are loops"),
@@ -217,7 +283,7 @@ def branches(operation, second, *others):
     (chain(("a", CONV), ("b", Tanh())), {}, "node 'b': the machine does not compute Tanh"),
     (chain(("a", CONV), ("b", Reshape((4, 6, 5))),
            ("c", random_convolution((4, 6, 5), [4], **SAME_SIZE))), {},
-     "node 'c': the map must have the shape of the image, (4, 6, 5), not (4, 5, 6)"),
+     "node 'c': operands must have the shape of a map on the chip"),
     (chain(("a", CONV), ("b", random_network(np.random.default_rng(1), [6, 2], frac=6))), {},
      "node 'b': layers must be of the whole map, not of each of several vectors"),
     (chain(("a", CONV), ("b", Reshape((120,))),
@@ -227,6 +293,9 @@ def branches(operation, second, *others):
      "a subgraph must have layers"),
     (branches(Add(), random_convolution((4, 5, 6), [1], **SAME_SIZE)), {},
      "node 'c': operands must have the same shape"),
+    (chain(("a", CONV), ("b", Reshape((4, 6, 5))), ("c", MaxPool((2, 2), (2, 2)))), {},
+     "node 'c': operands must have the shape of a map on the chip"),
+    (broadcast(), {}, "node 'c': operands must have the same shape"),
     (branches(Concat(1), CONV), {}, "node 'c': channels must be concatenated, not axis 1"),
     (branches(Concat(0), CONV), {},
      "the result must be a single map, not concatenated ones"),
