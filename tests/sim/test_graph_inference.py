@@ -17,6 +17,7 @@ from eie_sim.golden_runner import GoldenRunner
 from eie_sim.graph_inference import infer_graph
 from eie_sim.inference import EngineError
 from support.graphs import (
+    branched_network,
     pooled_network,
     recurrent_network,
     residual_network,
@@ -27,8 +28,10 @@ from support.graphs import (
 
 TINY = PRESETS["tiny"]
 
-#: Machine on which :func:`support.graphs.pooled_network` is one program.
-ON_CHIP = EIEConfig(n_pe=2, loops=True, local=True, maximum=True)
+#: Machine on which :func:`support.graphs.pooled_network` is one program, and so is
+#: :func:`support.graphs.branched_network`.
+ON_CHIP = EIEConfig(n_pe=2, act_depth=1024, ptr_depth=2048, n_codebooks=16, loops=True,
+                    local=True, maximum=True)
 
 
 def build_and_inputs(kind, batch=2, side=6):
@@ -105,24 +108,26 @@ def test_loops_in_local_mode_run_and_agree(n_pe, verilator, simulators):
             inference.nodes[path].cycles, inference.nodes[path].net_cycles)
 
 
-def pooled_build(relu, batch=3):
-    """Build of one program with pooling, images, and the results of a machine without loops."""
-    build = compile_graph(pooled_network(relu=relu), ON_CHIP)
+def joined_build(graph, batch=3):
+    """Build of one program, images, and the results of a machine without loops."""
+    build = compile_graph(graph, ON_CHIP)
     assert list(build.programs) == ["fc"] and len(build.graph.nodes) == 1
-    images = np.random.default_rng(7).normal(size=(batch, 1, 13, 12))
-    plain = infer_graph(compile_graph(pooled_network(relu=relu), EIEConfig(n_pe=2)), images,
+    images = np.random.default_rng(7).normal(size=(batch, *graph.inputs["image"]))
+    plain = infer_graph(compile_graph(graph, EIEConfig(n_pe=2, n_codebooks=16)), images,
                         engine="golden")
     return build, images, plain.outputs["fc"].tolist()
 
 
-@pytest.mark.parametrize("relu", [False, True])
-def test_subgraphs_run_and_agree(relu, verilator, simulators):
-    build, images, expected = pooled_build(relu)
+@pytest.mark.parametrize("graph, n_nodes", [
+    (pooled_network(relu=False), 6), (pooled_network(relu=True), 6), (branched_network(), 12)],
+    ids=["pooled", "pooled with ReLU", "branched"])
+def test_subgraphs_run_and_agree(graph, n_nodes, verilator, simulators):
+    build, images, expected = joined_build(graph)
     inference = infer_graph(build, images, engine="verilator", cache=simulators, machines=1)
     assert inference.ok and inference.outputs["fc"].tolist() == expected
     assert list(inference.nodes) == ["fc"]
     run = inference.nodes["fc"]
-    assert (run.operation, run.vectors) == ("subgraph of 6 nodes", 3)
+    assert (run.operation, run.vectors) == (f"subgraph of {n_nodes} nodes", 3)
     assert inference.total["host_elements"] == 0
     pytest.importorskip("numba")
     predicted = infer_graph(build, images, engine="cycle-model").nodes["fc"]
@@ -130,7 +135,7 @@ def test_subgraphs_run_and_agree(relu, verilator, simulators):
 
 
 def test_a_flipped_bit_in_a_subgraph_is_noticed(verilator, simulators, monkeypatch):
-    build, images, expected = pooled_build(relu=False)
+    build, images, expected = joined_build(pooled_network(relu=False))
     # Of the codebook of the second convolution.
     with_hardware(monkeypatch, flip_bit(build, "fc", "pe_0.codebook", word=18, bit=12))
     inference = infer_graph(build, images, engine="verilator", cache=simulators, machines=1)
@@ -139,7 +144,7 @@ def test_a_flipped_bit_in_a_subgraph_is_noticed(verilator, simulators, monkeypat
 
 
 def test_one_simulation_in_cocotb_runs_a_subgraph(icarus, simulators):
-    build, images, expected = pooled_build(relu=False, batch=1)
+    build, images, expected = joined_build(pooled_network(relu=False), batch=1)
     inference = infer_graph(build, images, engine="cocotb", simulator=icarus, cache=simulators)
     assert inference.ok and inference.outputs["fc"].tolist() == expected
 
