@@ -18,7 +18,8 @@ from .network import CompressedNetwork
 from .preprocessing import FixedPreprocessing, convert_inputs, make_batch
 from .vectors import VectorError, dequantise
 
-__all__ = ["GraphBuild", "Inputs", "NodeUse", "Tensors", "count_vectors", "walk_uses"]
+__all__ = ["GraphBuild", "Inputs", "NodeUse", "Tensors", "count_vectors",
+           "find_nonnegative_inputs", "walk_uses"]
 
 #: Inputs of a network: by name, or the array alone if there is one input.
 Inputs = Mapping[str, ArrayLike] | ArrayLike
@@ -146,7 +147,7 @@ class GraphBuild:
     @functools.cached_property
     def nonnegative_inputs(self) -> set[str]:
         """Inputs whose words must not be negative, as layers rely on it."""
-        return _find_nonnegative(self.graph)
+        return find_nonnegative_inputs(self.graph)
 
     def parts(self, tensors: Tensors) -> Iterator[dict[str, NDArray[np.int64]]]:
         """Cut a batch into parts of :attr:`part` inferences."""
@@ -210,8 +211,8 @@ def _name_inputs(graph: Graph, inputs: Inputs) -> dict[str, ArrayLike]:
     return {names[0]: inputs}
 
 
-def _find_nonnegative(graph: Graph) -> set[str]:
-    """Inputs of a graph that must not be negative, as layers rely on it."""
+def find_nonnegative_inputs(graph: Graph) -> set[str]:
+    """Find the inputs of a graph that must not be negative, as layers rely on it."""
     needed: set[str] = set()
     for node in reversed(graph.nodes):
         computation = node.computation
@@ -219,11 +220,11 @@ def _find_nonnegative(graph: Graph) -> set[str]:
             if computation.nonnegative_inputs:
                 needed.update(node.inputs)
         elif isinstance(computation, Scan):
-            inside = _find_nonnegative(computation.body)
+            inside = find_nonnegative_inputs(computation.body)
             needed.update(operand for operand, name in zip(node.inputs, computation.body.inputs)
                           if name in inside)
         elif isinstance(computation, Subgraph):
-            if _find_nonnegative(computation.body):
+            if find_nonnegative_inputs(computation.body):
                 needed.update(node.inputs)
         elif isinstance(computation, Operation) and node.name in needed \
                 and not computation.is_nonnegative(*[False] * len(node.inputs)):

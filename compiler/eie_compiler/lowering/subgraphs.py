@@ -17,6 +17,7 @@ from ..graph.operations.activation import Clip
 from ..graph.operations.arrangement import Concat, Reshape
 from ..graph.operations.elementwise import Add, Subtract
 from ..graph.operations.pooling import AveragePool, MaxPool, Mean
+from ..graph_build import find_nonnegative_inputs
 from ..network import CompressedNetwork
 from ..patches import PatchError, Patches
 from .dead_rows import DeadRows, LiveNetwork
@@ -49,7 +50,7 @@ def lower_subgraph(subgraph: Subgraph, config: EIEConfig, *, mapping: Mapping = 
         raise CompileError("loops must be true, for a subgraph, whose layers are loops")
     body = subgraph.body
     shape = _as_map(body.inputs[subgraph.input])
-    source = ProgramInput((body.fracs or {})[subgraph.input], _needs_nonnegative(body))
+    source = ProgramInput((body.fracs or {})[subgraph.input], bool(find_nonnegative_inputs(body)))
     found = _Lowering(config, body, _Value(shape, (0,), (shape[0],), source.frac,
                                            source.nonnegative))
     for node in body.nodes:
@@ -249,17 +250,6 @@ def _as_map(shape: Shape) -> tuple[int, int, int]:
     if len(shape) == 1:
         return shape[0], 1, 1
     raise CompileError(f"tensors must be images or vectors, not of shape {shape}")
-
-
-def _needs_nonnegative(body: Graph) -> bool:
-    """True if layers rely on an input that is never negative; pools and moves keep signs."""
-    kept = set(body.inputs)
-    for node in body.nodes:
-        if isinstance(node.computation, (Concat, MaxPool, Reshape)) and kept.issuperset(
-                node.inputs):
-            kept.add(node.name)
-    return any(node.computation.nonnegative_inputs for node in body.nodes
-               if isinstance(node.computation, CompressedNetwork) and kept.issuperset(node.inputs))
 
 
 def _find_geometry(network: CompressedNetwork, shape: tuple[int, int, int]) -> Patches:

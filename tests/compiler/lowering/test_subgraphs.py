@@ -214,6 +214,22 @@ def test_a_kernel_of_many_whole_rows_is_one_segment():
     assert [layer["pixels"] for layer in build.programs["pool"].report["layers"]] == [3, 1]
 
 
+@pytest.mark.parametrize("is_needed", [False, True])
+@pytest.mark.parametrize("first", [MaxPool((2, 2), (2, 2)), Clip(0.0, np.inf)], ids=str)
+def test_an_input_is_not_negative_if_layers_rely_on_it(is_needed, first):
+    """Those before them must keep the sign; a ReLU makes it."""
+    network = dataclasses.replace(
+        random_convolution((3, *first.shape((3, 8, 10))[1:]), [4], **SAME_SIZE),
+        nonnegative_inputs=is_needed)
+    nodes = (Node("first", first, ("image",)), Node("conv", network, ("first",)))
+    graph = Graph({"image": (3, 8, 10)}, nodes, ("conv",),
+                  dict.fromkeys(["image", "first", "conv"], 6))
+    found = lower_subgraph(make_subgraph(graph, "image", nodes), CONFIG)
+    assert found.input.nonnegative == (is_needed and isinstance(first, MaxPool))
+    # Maxima skip zeros where there is nothing less.
+    assert found.convolutions[0].zeros == (isinstance(first, MaxPool) and not is_needed)
+
+
 def test_pooling_can_be_first_and_last():
     nodes = (Node("pool1", MaxPool((2, 2), (2, 2)), ("image",)),
              Node("conv", random_convolution((3, 4, 5), [9], **SAME_SIZE), ("pool1",)),
