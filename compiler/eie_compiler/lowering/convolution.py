@@ -15,6 +15,7 @@ from eie_hdl.format import N_SEGMENTS, Layouts, last_element
 from ..errors import CompileError
 from ..network import Layer
 from .fixed_point import LayerFormat
+from .loop_geometry import strip_reach
 from .strips import repeat_codes
 
 __all__ = ["Convolution", "FeatureMap", "LoopLayers", "channel_pitch", "map_sizes"]
@@ -120,8 +121,8 @@ class Convolution:
     @property
     def length(self) -> int:
         """Columns of a segment: from the first pixel under a strip to the last."""
-        reach = (self.strip - 1) * self.stride[1] + (self.kernel[1] - 1) * self.dilation[1]
-        return (reach + 1) * self.source.pitch
+        return self.source.pitch * strip_reach(
+            self.strip, stride=self.stride[1], kernel=self.kernel[1], dilation=self.dilation[1])
 
     @property
     def segments(self) -> int:

@@ -2,12 +2,11 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal
 
 from eie_hdl.config import EIEConfig
 
 from ..errors import CompileError
-from ..graph.graph import Graph
+from ..graph.graph import Graph, Subgraph
 from ..graph.layers import find_layers, find_programs
 from ..graph.subgraphs import inline_subgraphs
 from ..graph_build import GraphBuild
@@ -25,13 +24,11 @@ from .joining import (
 )
 from .loop_choice import choose_loops
 from .loops import find_loops, set_loops
+from .lower import Mapping as RowMapping
 from .programs import compile_programs
 from .strips import set_strips
 
 __all__ = ["compile_graph"]
-
-RowMapping = Literal["balanced", "interleaved"]
-
 
 def compile_graph(graph: Graph, config: EIEConfig, *,
                   mapping: RowMapping = "balanced",
@@ -91,10 +88,14 @@ def _choose_programs(graph: Graph, config: EIEConfig, mapping: RowMapping,
     Notes say why nodes stay apart, and what it costs the machine to join them.
     """
     joined = join_programs(set_loops(graph, {}), config, mapping=mapping, strips=strips)
-    (alone, before), (joined, after) = (_set_loops(each, config, mapping, strips)
-                                        for each in (graph, joined))
-    if find_programs(alone).keys() == find_programs(joined).keys():
+    looped, pixels = _set_loops(joined, config, mapping, strips)
+    joined = set_strips(looped, pixels)
+    if not any(isinstance(program, Subgraph) for program in find_programs(joined).values()):
         return joined
+    alone, pixels_alone = _set_loops(graph, config, mapping, strips)
+    before, after = (estimate_graph(*each, config, mapping=mapping)
+                     for each in ((alone, pixels_alone), (looped, pixels)))
+    alone = set_strips(alone, pixels_alone)
     loads = [count_loads(each, config, mapping=mapping) for each in (alone, joined)]
     if loads[1] > loads[0]:
         return _add_note(alone, f"{APART}programs of several would need {loads[1]} loads of the "
@@ -109,13 +110,10 @@ def _add_note(graph: Graph, note: str) -> Graph:
 
 
 def _set_loops(graph: Graph, config: EIEConfig, mapping: RowMapping,
-               strips: Mapping[str, int] | None) -> tuple[Graph, float]:
-    """Set the loops and strips of the nodes that are not joined; also estimate all cycles."""
+               strips: Mapping[str, int] | None) -> tuple[Graph, Mapping[str, int]]:
+    """Set the loops of the nodes that are not joined; return also the strips to set."""
     if strips is None:
-        graph, strips = choose_loops(graph, config, mapping=mapping)
-    else:
-        strips = {path: strips[path] for path in find_layers(graph, CompressedNetwork)
-                  if path in strips}
-        graph = find_loops(graph, config, mapping=mapping, strips=strips)
-    cycles = estimate_graph(graph, config, strips, mapping=mapping)
-    return set_strips(graph, strips), cycles
+        return choose_loops(graph, config, mapping=mapping)
+    strips = {path: strips[path] for path in find_layers(graph, CompressedNetwork)
+              if path in strips}
+    return find_loops(graph, config, mapping=mapping, strips=strips), strips

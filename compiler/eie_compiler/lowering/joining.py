@@ -76,7 +76,7 @@ def remove_notes(graph: Graph) -> Graph:
             (ON_HOST, APART, JOINED, ROUNDED))))
 
 
-def estimate_graph(graph: Graph, config: EIEConfig, strips: Mapping[str, int], *,
+def estimate_graph(graph: Graph, strips: Mapping[str, int], config: EIEConfig, *,
                    mapping: RowMapping) -> float:
     """Estimate the cycles of all programs of an inference, without the host's operations.
 
@@ -124,10 +124,8 @@ class _Joining:
             dataclasses.replace(node, computation=node.computation.change_body(
                 functools.partial(self.join, prefix=f"{prefix}{node.name}/")))
             if isinstance(node.computation, Scan) else node for node in graph.nodes))
-        for name in [node.name for node in graph.nodes]:
-            # Not those that were joined with a node before them.
-            first = [node for node in graph.nodes if node.name == name and _begins(node)]
-            for node in first:
+        for node in graph.nodes:
+            if node in graph.nodes and _begins(node):    # not joined with a node before it
                 graph = self._join_most(graph, node, prefix)
         return graph
 
@@ -135,11 +133,9 @@ class _Joining:
         """Join the most nodes from this one on that fit the machine as one program."""
         for nodes in _cut(graph, _follow(graph, first)):
             try:
-                joined = self._join_all(graph, first.inputs[0], nodes)
+                return self._join_all(graph, first.inputs[0], nodes)
             except CompileError as error:    # too little memory, or a node is no loop
                 self.reasons[prefix + nodes[-1].name] = str(error)
-                continue
-            return joined
         return graph
 
     def _join_all(self, graph: Graph, operand: str, nodes: Sequence[Node]) -> Graph:

@@ -5,7 +5,12 @@ import dataclasses
 from ..patches import Patches
 from .strips import MOST_PIXELS
 
-__all__ = ["join_rows", "list_strips", "map_width"]
+__all__ = ["join_rows", "list_strips", "map_width", "strip_reach"]
+
+
+def strip_reach(pixels: int, *, stride: int, kernel: int, dilation: int = 1) -> int:
+    """Compute the pixels in a row of a map from the first under a strip to the last."""
+    return (pixels - 1) * stride + (kernel - 1) * dilation + 1
 
 
 def map_width(patches: Patches) -> int:

@@ -13,7 +13,7 @@ from eie_hdl.config import EIEConfig
 from .channel_groups import Links, find_groups, place_groups
 from .convolution import channel_pitch
 from .loop_cycles import TileWork
-from .loop_geometry import join_rows
+from .loop_geometry import join_rows, strip_reach
 from .row_mapping import MAPPINGS, row_weights
 from .stages import Stage
 
@@ -155,7 +155,8 @@ def _estimate(config: EIEConfig, stages: Sequence[Stage], local: Sequence[bool],
         patches = join_rows(stage.patches)
         strip, (height, width), weights = patches.loop, patches.output_shape, \
             row_weights(stage.layer)
-        reach = (strip - 1) * patches.stride[1] + (patches.kernel[1] - 1) * patches.dilation[1] + 1
+        reach = strip_reach(strip, stride=patches.stride[1], kernel=patches.kernel[1],
+                            dilation=patches.dilation[1])
         channels = stage.layer.n_cols // stage.n_taps if not is_local else \
             sum(int(places[source].max()) // config.n_pe + 1 for source in stage.sources)
         fullest, rows = weights.sum() / config.n_pe, len(weights) / config.n_pe

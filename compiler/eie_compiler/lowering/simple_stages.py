@@ -15,7 +15,7 @@ from ..network import Layer
 from ..patches import Patches
 from .fixed_point import LayerInput, activation_range, choose_format
 from .loop_cycles import TileWork
-from .loop_geometry import join_rows, list_strips
+from .loop_geometry import join_rows, list_strips, strip_reach
 from .stages import Stage
 from .strips import TOLERANCE
 
@@ -110,8 +110,8 @@ def choose_strip(config: EIEConfig, patches: Patches, *, zeros: bool = False, pa
     height, width = join_rows(patches).output_shape
     cycles = {}
     for pixels in list_strips(patches):
-        reach = (pixels - 1) * patches.stride[1] + patches.kernel[1]
-        columns = parts * patches.kernel[0] * reach
+        columns = parts * patches.kernel[0] * strip_reach(
+            pixels, stride=patches.stride[1], kernel=patches.kernel[1])
         work = TileWork(columns * (slots if config.local else n_channels),
                         parts * patches.kernel[0],
                         slots * parts * math.prod(patches.kernel) * pixels, slots * pixels, zeros)

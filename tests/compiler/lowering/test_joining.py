@@ -18,6 +18,7 @@ from eie_compiler.lowering.joining import (
     estimate_graph,
     join_programs,
 )
+from eie_compiler.lowering.loop_choice import choose_loops
 from eie_compiler.lowering.loops import set_loops
 from eie_compiler.lowering.strip_choice import estimate_cycles
 from eie_compiler.lowering.subgraphs import lower_subgraph
@@ -157,7 +158,7 @@ def test_cycles_of_a_graph_are_those_of_its_programs():
     graph = Graph({"images": (3, 1, 13, 12)}, (Node("scan", Scan(body, ()), ("images",)),),
                   ("scan",), {"images": 6, "scan": 6})
     strips = {"conv1": 2, "conv2": 2}
-    one, steps = (estimate_graph(each, CONFIG, named, mapping="balanced") for each, named in (
+    one, steps = (estimate_graph(each, named, CONFIG, mapping="balanced") for each, named in (
         (body, strips), (graph, {f"scan/{name}": n for name, n in strips.items()})))
     assert steps == 3 * one > 0
     networks = {node.name: node.computation for node in body.nodes}
@@ -165,8 +166,31 @@ def test_cycles_of_a_graph_are_those_of_its_programs():
                       for name in ("conv1", "conv2", "fc"))
     nodes = list(set_loops(body, strips).nodes)
     whole = make_subgraph(body, "image", nodes)
-    assert estimate_graph(join_nodes(body, whole), CONFIG, {}, mapping="balanced") \
+    assert estimate_graph(join_nodes(body, whole), {}, CONFIG, mapping="balanced") \
         == lower_subgraph(whole, CONFIG).loop_cycles
+
+
+def test_loads_are_counted_also_if_a_program_only_gets_pooling_before_it(monkeypatch):
+    conv = random_convolution((6, 6, 6), [8], **SAME_SIZE)
+    graph = Graph({"image": (6, 12, 12)}, (
+        Node("pool", MaxPool((2, 2), (2, 2)), ("image",)), Node("conv", conv, ("pool",))),
+        ("conv",), {"image": 6, "pool": 6, "conv": 6})
+    assert programs_of(graph) == {"conv": ["pool", "conv"]}
+    monkeypatch.setattr("eie_compiler.lowering.graph.count_loads",
+                        lambda graph, *_, mapping: 3 - len(graph.nodes))
+    assert programs_of(graph) == {"conv": []}
+
+
+def test_programs_are_chosen_once_if_none_are_joined(monkeypatch):
+    calls = []
+
+    def count(graph, *options, **named):
+        calls.append(graph)
+        return choose_loops(graph, *options, **named)
+
+    monkeypatch.setattr("eie_compiler.lowering.graph.choose_loops", count)
+    compile_graph(pooled_network(), EIEConfig(n_pe=4))
+    assert len(calls) == 1
 
 
 def test_nodes_in_the_body_of_a_scan_are_joined():
