@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ACTS_PER_WORD", "FILLING_LIMIT", "LATER_PARAMETERS", "MAX_ACC_WIDTH", "PRESETS",
-           "ConfigError", "EIEConfig", "clog2", "read_toml"]
+__all__ = ["ACTS_PER_WORD", "FILLING_LIMIT", "LATER_PARAMETERS", "MAX_ACC_WIDTH",
+           "MIN_TABLE_WIDTH", "PRESETS", "ConfigError", "EIEConfig", "clog2", "read_toml"]
 
 #: Most bytes of a TOML file, and dots in a line: dotted keys take time beyond proportion.
 _MAX_TOML = 1 << 16
@@ -16,7 +16,7 @@ _MAX_DOTS = 200
 
 #: Parameters that the first hardware of the major version and the first builds of the format do not
 #: have. They are false there.
-LATER_PARAMETERS = ("loops", "local", "maximum")
+LATER_PARAMETERS = ("loops", "local", "maximum", "products", "tables")
 
 #: Activations per word of the activation SRAM, and width of the local LNZD.
 ACTS_PER_WORD = 4
@@ -26,6 +26,10 @@ FILLING_LIMIT = 4
 
 #: Greatest width of an accumulator, in bits: sums fit a 64-bit integer.
 MAX_ACC_WIDTH = 60
+
+#: Least width of an activation with ``tables``: the operand of a function has 4 bits before its
+#: binary point beside the sign, and one behind it.
+MIN_TABLE_WIDTH = 6
 
 
 class ConfigError(ValueError):
@@ -137,6 +141,13 @@ class EIEConfig:
         If true, a tile can take the maximum of activations instead of a sum of products, as pooling
         needs, and activations that are zero can be processed, too. Requires ``loops``, and with 5
         ``mac_stages`` an ``acc_width`` of ``2 * act_width`` or more.
+    products : :class:`bool`
+        If true, a tile can add products of two stored activations, as the gates of recurrent cells
+        need. Requires ``loops``, and an ``act_width`` of at most ``codebook_width``, as one of them
+        takes the place of a weight.
+    tables : :class:`bool`
+        If true, sigmoid or tanh can be applied to the results of a tile. Requires ``loops``, and an
+        ``act_width`` of 6 or more.
 
     Raises
     ------
@@ -164,6 +175,8 @@ class EIEConfig:
     loops: bool = False
     local: bool = False
     maximum: bool = False
+    products: bool = False
+    tables: bool = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -187,6 +200,18 @@ class EIEConfig:
             raise ConfigError(
                 f"acc_width must be {least} bits or more, or mac_stages 4, if maximum is true, "
                 f"not {self.acc_width}")
+        if self.products and not self.loops:
+            raise ConfigError("loops must be true if products is, as products are those of loops")
+        if self.products and self.act_width > self.codebook_width:
+            raise ConfigError(
+                f"act_width must be at most codebook_width = {self.codebook_width} if products is "
+                f"true, not {self.act_width}")
+        if self.tables and not self.loops:
+            raise ConfigError("loops must be true if tables is, as tables are those of loops")
+        if self.tables and self.act_width < MIN_TABLE_WIDTH:
+            raise ConfigError(
+                f"act_width must be {MIN_TABLE_WIDTH} or more if tables is true, "
+                f"not {self.act_width}")
 
     @classmethod
     def check(cls, name: str, value: object) -> None:

@@ -12,7 +12,7 @@ from .config import ACTS_PER_WORD, EIEConfig, clog2
 __all__ = [
     "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
     "LOCAL_MULTIPLES", "Layouts", "Memory", "N_BUFFERS", "N_SEGMENTS", "SCHEMA_VERSION",
-    "any_unwritten", "image_file", "last_element", "n_beats", "n_drained", "n_elements", "n_pieces",
+    "Table", "any_unwritten", "image_file", "last_element", "n_beats", "n_drained", "n_elements", "n_pieces",
     "n_result_beats", "result_lane_width",
 ]
 
@@ -70,6 +70,17 @@ class Kind(enum.Enum, shape=2):
     END = 2
     #: End of the tiles of a descriptor in local mode: each PE finds for itself where they end.
     LOCAL_END = 3
+
+
+class Table(enum.Enum, shape=2):
+    """Function that is applied to the results of a tile."""
+
+    #: None: results are those of the accumulators.
+    NONE = 0
+    #: Sigmoid of an operand with ``act_width - 5`` fraction bits, with ``act_width - 2`` of them.
+    SIGMOID = 1
+    #: Hyperbolic tangent, with the same formats.
+    TANH = 2
 
 
 class Memory(enum.Enum, shape=3):
@@ -139,7 +150,10 @@ class Layouts:
         skipped. An end drains the accumulators up to lane `last_lane` of word `last_word`;
         `begins_loop` and `ends_loop` mark the first and the last tile of a descriptor, and only the
         first has a destination. In local mode, an end is sent once for all tiles, before the first;
-        each PE repeats it for each tile.
+        each PE repeats it for each tile. With ``products``, an end that has `multiply` set adds the
+        product of two activations to each accumulator, of those in the rows from `bias` and from
+        `factor`, instead of a bias. With ``tables``, `table` is the function that is applied to the
+        results, a :class:`Table`.
     message : :class:`~amaranth.lib.data.StructLayout`
         Broadcast message: a `kind` and a `body`.
     load : :class:`~amaranth.lib.data.StructLayout`
@@ -233,7 +247,9 @@ class Layouts:
                  "last_pe": pe}
         end = {"destination": act_addr, "bias": act_addr, "last_word": clog2(config.tile_words),
                "shift": clog2(config.max_shift + 1), "bias_shift": clog2(config.max_bias_shift + 1),
-               "relu": 1, **({"last_lane": lane} if config.loops else {})}
+               "relu": 1, **({"last_lane": lane} if config.loops else {}),
+               **({"factor": act_addr, "multiply": 1} if config.products else {}),
+               **({"table": Shape.cast(Table)} if config.tables else {})}
         self.start = data.StructLayout({
             **start, "watched": pe, "unwritten": clog2(any_unwritten(config) + 1),
             **({"first_lane": lane, "first_pe": pe, "begins_loop": 1, "ends_tile": 1}

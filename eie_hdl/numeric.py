@@ -1,13 +1,18 @@
 """Fixed-point arithmetic of the write-back, on integers and arrays."""
 
+import math
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["limits", "relu", "round_shift", "saturate", "wrap"]
+__all__ = ["TANH_TABLE", "limits", "relu", "round_shift", "saturate", "wrap"]
 
 Number = TypeVar("Number", int, NDArray[np.int64])
+
+#: Entries ``tanh(i / 32)`` with 15 fraction bits, rounded half up, of `i` from 0 to 191. The last
+#: three are 1.
+TANH_TABLE = tuple(math.floor(math.tanh(i / 32) * 2 ** 15 + 0.5) for i in range(192))
 
 
 def limits(width: int) -> tuple[int, int]:

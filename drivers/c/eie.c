@@ -189,12 +189,13 @@ enum eie_status eie_init(struct eie *eie, const struct eie_port *port)
     return eie_reset(eie);
 }
 
-/* Read a register that identifies the machine. A machine of version 2.0 has no loops, local mode or
- * maxima, and answers a read of their registers with an error. */
+/* Read a register that identifies the machine. A machine of version 2.0 has no loops, nor what else
+ * needs them, and answers a read of these registers with an error. */
 static uint32_t read_identity(const struct eie *eie, uint32_t address)
 {
     const bool is_later = address == EIE_CONFIG_LOOPS || address == EIE_CONFIG_LOCAL
-        || address == EIE_CONFIG_MAXIMUM;
+        || address == EIE_CONFIG_MAXIMUM || address == EIE_CONFIG_PRODUCTS
+        || address == EIE_CONFIG_TABLES;
     const bool absent = is_later
         && (read_register(eie, EIE_VERSION) & EIE_VERSION_MINOR_MASK) == 0;
     return absent ? 0 : read_register(eie, address);

@@ -125,6 +125,16 @@ extern "C" {
 #define EIE_CONFIG_MAXIMUM_VALUE_SHIFT 0u
 #define EIE_CONFIG_MAXIMUM_VALUE_WIDTH 32u
 
+// reg - eie::CONFIG_PRODUCTS
+#define EIE_CONFIG_PRODUCTS_VALUE_MASK 0xffffffffu
+#define EIE_CONFIG_PRODUCTS_VALUE_SHIFT 0u
+#define EIE_CONFIG_PRODUCTS_VALUE_WIDTH 32u
+
+// reg - eie::CONFIG_TABLES
+#define EIE_CONFIG_TABLES_VALUE_MASK 0xffffffffu
+#define EIE_CONFIG_TABLES_VALUE_SHIFT 0u
+#define EIE_CONFIG_TABLES_VALUE_WIDTH 32u
+
 // reg - eie::CONTROL
 #define EIE_CONTROL_CLEAR_MASK 0x1u
 #define EIE_CONTROL_CLEAR_SHIFT 0u
@@ -450,7 +460,9 @@ typedef struct {
     uint32_t CONFIG_LOOPS;
     uint32_t CONFIG_LOCAL;
     uint32_t CONFIG_MAXIMUM;
-    uint8_t RESERVED_5c_7f[0x24];
+    uint32_t CONFIG_PRODUCTS;
+    uint32_t CONFIG_TABLES;
+    uint8_t RESERVED_64_7f[0x1c];
     uint32_t CONTROL;
     uint32_t STATUS;
     uint32_t ERROR;
@@ -523,6 +535,8 @@ typedef struct {
 #define EIE_CONFIG_LOOPS 0x050u
 #define EIE_CONFIG_LOCAL 0x054u
 #define EIE_CONFIG_MAXIMUM 0x058u
+#define EIE_CONFIG_PRODUCTS 0x05cu
+#define EIE_CONFIG_TABLES 0x060u
 #define EIE_CONTROL 0x080u
 #define EIE_STATUS 0x084u
 #define EIE_ERROR 0x088u

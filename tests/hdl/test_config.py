@@ -29,14 +29,14 @@ RANGES = {
     "mac_stages": (4, 5, False),
 }
 
-FLAGS = ("drop_empty_columns", "readback", "loops", "local", "maximum")
+FLAGS = ("drop_empty_columns", "readback", "loops", "local", "maximum", "products", "tables")
 
 #: Sizes that allow every other size its least and its greatest value.
 ROOMY = {"act_width": 4, "codebook_width": 4, "acc_depth": 4, "spmat_depth": 1024}
 
 NAMES = ("n_pe, v_width, z_width, entries_per_word, queue_depth, drop_empty_columns, act_width, "
          "codebook_width, acc_width, acc_depth, spmat_depth, ptr_depth, act_depth, n_codebooks, "
-         "program_depth, readback, mac_stages, loops, local, maximum")
+         "program_depth, readback, mac_stages, loops, local, maximum, products, tables")
 
 
 def refuses(message, make):
@@ -119,6 +119,30 @@ def test_a_maximum_is_in_one_part_of_an_accumulator():
             lambda: EIEConfig(acc_width=31, mac_stages=5, **narrow))
     assert EIEConfig(acc_width=32, mac_stages=5, **narrow).acc_parts == (16, 16)
     assert EIEConfig(acc_width=24, **narrow).acc_parts == (24,)
+
+
+def test_products_are_those_of_loops():
+    refuses("loops must be true if products is, as products are those of loops",
+            lambda: EIEConfig(products=True))
+    assert EIEConfig(loops=True, products=True).products
+
+
+def test_a_factor_takes_the_place_of_a_weight():
+    refuses("act_width must be at most codebook_width = 12 if products is true, not 13",
+            lambda: EIEConfig(act_width=13, codebook_width=12, loops=True, products=True))
+    assert EIEConfig(act_width=12, codebook_width=12, loops=True, products=True).products
+
+
+def test_tables_are_those_of_loops():
+    refuses("loops must be true if tables is, as tables are those of loops",
+            lambda: EIEConfig(tables=True))
+    assert EIEConfig(loops=True, tables=True).tables
+
+
+def test_the_operand_of_a_function_has_a_fraction_bit():
+    refuses("act_width must be 6 or more if tables is true, not 5",
+            lambda: EIEConfig(act_width=5, loops=True, tables=True))
+    assert EIEConfig(act_width=6, loops=True, tables=True).tables
 
 
 def test_configuration_cannot_be_changed():

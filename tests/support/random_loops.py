@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from eie_hdl.format import Table
+
 from .loop_machine import LoopMachine
 
 __all__ = ["place_width", "random_machine"]
@@ -40,6 +42,17 @@ def _random_mode(rng):
     return {"maximum": int(rng.random() < 0.7), "zeros": int(rng.random() < 0.5)}
 
 
+def _random_end(config, rng):
+    """Rows of the biases, and fields of an end that only ``products`` and ``tables`` have."""
+    fields = {"bias": config.act_depth - config.tile_words}
+    if config.products:
+        fields |= {"multiply": int(rng.random() < 0.7),
+                   "factor": config.act_depth - config.tile_words - int(rng.integers(4))}
+    if config.tables:
+        fields["table"] = int(rng.choice([table.value for table in Table]))
+    return fields
+
+
 def place_width(config):
     """Bits of a place in a map: one more than those of a column number."""
     return (config.act_depth * 4 * config.n_pe - 1).bit_length() + 1
@@ -48,7 +61,8 @@ def place_width(config):
 def random_machine(config, rng):
     """Machine with a tile whose source begins in row 0, and an output of all activations.
 
-    With ``maximum``, two of three tiles take maxima, and half of them send zeros.
+    With ``maximum``, two of three tiles take maxima, and half of them send zeros. With
+    ``products``, as many multiply activations; with ``tables``, functions are at random.
 
     Returns
     -------
@@ -63,8 +77,9 @@ def random_machine(config, rng):
         machine.activations *= rng.random(machine.activations.shape) < rng.random()
     n_rows = int(rng.integers(1, config.acc_depth + 1))
     destination = int(rng.integers(1, config.act_depth // 2))
-    bias = config.act_depth - config.tile_words
-    n_slots = int(rng.integers(n_rows, 4 * (bias - destination) + 1))
+    own = _random_end(config, rng)
+    n_slots = int(rng.integers(n_rows, 4 * (min(own["bias"], own.get("factor", config.act_depth))
+                                            - destination) + 1))
     last = int(rng.integers(destination * machine.group))
     slot, pe = divmod(last, config.n_pe)
     loop = random_loop(rng, config, n_elements=last + 1, last_slot=n_slots - 1)
@@ -79,8 +94,8 @@ def random_machine(config, rng):
         codes, loop=loop, result_barrier=1,
         start={"source": 0, "last_word": slot // 4, "last_lane": slot % 4, "last_pe": pe,
                "codebook": int(rng.integers(config.n_codebooks)), **mode},
-        end={"destination": destination, "bias": bias, "relu": int(rng.integers(2)),
+        end={"destination": destination, "relu": int(rng.integers(2)),
              "shift": int(rng.integers(shift + 1)),
-             "bias_shift": int(rng.integers(bias_shift + 1))})
+             "bias_shift": int(rng.integers(bias_shift + 1)), **own})
     machine.send(0, config.act_depth * machine.group)
     return machine, codes

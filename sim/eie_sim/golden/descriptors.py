@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import LOCAL_MULTIPLES, N_SEGMENTS, n_drained, n_elements
+from eie_hdl.format import LOCAL_MULTIPLES, N_SEGMENTS, Table, n_drained, n_elements
 
 from .loops import Loop
 from .tile import GoldenError, Memories, Tile
@@ -18,7 +18,8 @@ class Step(NamedTuple):
     """A decoded descriptor; `tile` is None for an output of `n_sent` elements.
 
     Ranges are of column numbers. `loop` is None on machines without loops. With `zeros`,
-    activations that are zero are sent, too.
+    activations that are zero are sent, too. `factor` is None unless products are added instead of
+    biases.
     """
 
     source: slice
@@ -31,6 +32,8 @@ class Step(NamedTuple):
     shift: int = 0
     relu: bool = False
     zeros: bool = False
+    factor: slice | None = None
+    table: int = Table.NONE.value
 
 
 class Program:
@@ -99,22 +102,42 @@ class Program:
             last_word = fields["loop"]["last_slot"] // ACTS_PER_WORD
         written = end["destination"] + self._offset * fields["offset_destination"]
         destination = self._rows(number, "end.destination", written, last_word)
-        bias = self._rows(number, "end.bias", end["bias"], end["last_word"])
+        if end.get("table", 0) not in (table.value for table in Table):
+            raise GoldenError(f"Descriptor {number}: end.table must be from 0 to "
+                              f"{max(table.value for table in Table)}, not {end['table']}")
         if _overlap(destination, source):
             raise GoldenError(f"Descriptor {number}: end.destination must not overlap its source, "
                               f"at {first}, but is at {written}")
-        if _overlap(destination, bias):
-            raise GoldenError(f"Descriptor {number}: end.destination must not overlap the biases, "
-                              f"at {end['bias']}, but is at {written}")
         loop = Loop.decode(config, fields["loop"], n_elements=n_elements(config, start),
                            n_rows=n_rows) if config.loops else None
+        is_once = loop is not None and loop.n_pixels == 1
+        bias, factor = self._operands(number, end, destination, n_rows, is_once)
         tile = Tile.decode(
             config, self._memories, ptr_base=fields["ptr_base"], codebook=start["codebook"],
             n_columns=loop.n_columns if loop else source.stop - source.start, n_rows=n_rows,
             local=loop is not None and loop.local, maximum=bool(start.get("maximum")))
-        bias = slice(bias.start, bias.start + n_rows * config.n_pe)
         return Step(source, 0, tile, loop, destination, bias, end["bias_shift"], end["shift"],
-                    bool(end["relu"]), bool(start.get("zeros")))
+                    bool(end["relu"]), bool(start.get("zeros")), factor, end.get("table", 0))
+
+    def _operands(self, number: int, end: Mapping[str, Any], destination: slice, n_rows: int,
+                  is_once: bool) -> tuple[slice, slice | None]:
+        """Columns of the biases, or of the activations that are multiplied.
+
+        Products may replace either of their operands if the tile `is_once`. A second pixel would
+        read what the first one has replaced.
+        """
+        multiplies = bool(end.get("multiply"))
+        operands = []
+        for name in ("bias", "factor") if multiplies else ("bias",):
+            rows = self._rows(number, f"end.{name}", end[name], end["last_word"])
+            is_in_place = multiplies and is_once and rows.start == destination.start
+            if _overlap(destination, rows) and not is_in_place:
+                raise GoldenError(
+                    f"Descriptor {number}: end.destination must not overlap the "
+                    f"{'rows of end.' + name if multiplies else 'biases'}, at {end[name]}, but is "
+                    f"at {destination.start // (ACTS_PER_WORD * self._config.n_pe)}")
+            operands.append(slice(rows.start, rows.start + n_rows * self._config.n_pe))
+        return operands[0], operands[1] if multiplies else None
 
     def _check_loop(self, number: int, fields: Mapping[str, Any], n_rows: int) -> None:
         config, loop = self._config, fields["loop"]

@@ -10,6 +10,7 @@ from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
 
 from .descriptors import Program, Step
+from .tables import apply_table
 from .tile import GoldenError, Memories, Tile
 
 __all__ = ["GoldenError", "GoldenModel", "Statistics"]
@@ -147,7 +148,8 @@ class GoldenModel:
         # Unused rows are not allocated.
         n_columns = max([(base + n_rows) * group,
                          *(rows.stop for step in self._program.steps
-                           for rows in (step.source, step.destination, step.bias))])
+                           for rows in (step.source, step.destination, step.bias, step.factor)
+                           if rows)])
         return padded, base * group, n_columns
 
     def _run_chunk(self, inputs: NDArray[np.int64], first: int, n_columns: int,
@@ -186,9 +188,10 @@ class GoldenModel:
                 entries += np.einsum("ck,cb->bk", tile.entries, once)
                 n_pixels = patches.shape[1]
                 acc = tile.accumulate(patches, sent, limits(self._config.act_width)[0])
-                results = self._round(step, acc, state[step.bias, np.newaxis])
-                written = saturate(results, self._config.act_width)
-                saturated[-1] += (written != results).sum(axis=(0, 1))
+                results = self._round(step, acc + _addend(step, state))
+                words = saturate(results, self._config.act_width)
+                saturated[-1] += (words != results).sum(axis=(0, 1))
+                written = apply_table(step.table, words, self._config.act_width)
                 # The slots of a pixel follow those of the pixel before.
                 begin, end = end, end + n_pixels * len(written)
                 state[begin:end] = written.swapaxes(0, 1).reshape(end - begin, batch)
@@ -198,18 +201,24 @@ class GoldenModel:
             broadcasts, macs, entries.sum(axis=1) - macs, entries,
             np.reshape(saturated, (len(saturated), batch)).T)
 
-    def _round(self, step: Step, acc: NDArray[np.int64], bias: NDArray[np.int64]
-               ) -> NDArray[np.int64]:
+    def _round(self, step: Step, acc: NDArray[np.int64]) -> NDArray[np.int64]:
         """Results before saturation."""
         # int64 sums may have wrapped at 64 bits; the low acc_width bits are still correct.
-        acc = wrap(acc + (bias << step.bias_shift), self._config.acc_width)
-        rounded = round_shift(acc, step.shift)
+        rounded = round_shift(wrap(acc, self._config.acc_width), step.shift)
         return relu(rounded) if step.relu else rounded
 
     def _check_columns(self, number: int, tile: Tile, sent: NDArray[np.bool_]) -> None:
         bad = tile.invalid[sent[tile.invalid].any(axis=(1, 2))]
         if bad.size:
             raise GoldenError(f"Descriptor {number}: {tile.explain(int(bad[0]))}")
+
+
+def _addend(step: Step, state: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What is added to the accumulators of each pixel as they are drained (n_rows, 1, batch)."""
+    bias = state[step.bias, np.newaxis]
+    if step.factor is None:
+        return bias << step.bias_shift
+    return bias * state[step.factor, np.newaxis]
 
 
 def _patches(step: Step, source: NDArray[np.int64]

@@ -43,7 +43,7 @@ class _Older(FakeMachine):
 
     def read(self, address):
         if address in [REGISTER[f"CONFIG_{name}"].address
-                       for name in ("LOOPS", "LOCAL", "MAXIMUM")]:
+                       for name in ("LOOPS", "LOCAL", "MAXIMUM", "PRODUCTS", "TABLES")]:
             raise BusError("Read was answered with SLVERR")
         return super().read(address)
 
@@ -54,10 +54,10 @@ def test_a_machine_of_version_2_0_has_no_loops():
     assert Accelerator(older).config == TINY
 
 
-@pytest.mark.parametrize("local", [False, True])
-@pytest.mark.parametrize("maximum", [False, True])
-def test_a_machine_of_version_2_1_may_have_loops(local, maximum):
-    config = dataclasses.replace(TINY, loops=True, local=local, maximum=maximum)
+@pytest.mark.parametrize("name", ["", "local", "maximum", "products", "tables"])
+def test_a_machine_of_version_2_1_may_have_loops(name):
+    config = dataclasses.replace(TINY, codebook_width=8, loops=True,
+                                 **({name: True} if name else {}))
     newer = FakeMachine(config)
     newer.set("VERSION", major=2, minor=1)
     assert Accelerator(newer).config == config

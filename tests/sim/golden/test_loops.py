@@ -9,8 +9,9 @@ import pytest
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
+from eie_compiler.graph.operations import Sigmoid, Tanh
 from eie_hdl.config import PRESETS, EIEConfig
-from eie_hdl.format import Layouts, last_element, n_elements
+from eie_hdl.format import Layouts, Table, last_element, n_elements
 from eie_hdl.numeric import relu, round_shift, saturate
 from eie_sim.golden.model import GoldenModel
 from eie_sim.golden.tile import GoldenError
@@ -38,6 +39,11 @@ CONFIGS = {
     "maximum, 24 bits": EIEConfig(
         n_pe=2, v_width=2, z_width=2, act_width=24, codebook_width=8, acc_width=48, acc_depth=8,
         act_depth=61, mac_stages=5, loops=True, maximum=True),
+    "products": dataclasses.replace(LOCAL, codebook_width=8, products=True),
+    "tables": dataclasses.replace(LOCAL, tables=True),
+    "products and tables, 24 bits": EIEConfig(
+        n_pe=2, v_width=2, z_width=2, act_width=24, codebook_width=24, acc_width=50, acc_depth=8,
+        act_depth=61, loops=True, maximum=True, products=True, tables=True),
 }
 
 
@@ -76,10 +82,13 @@ def interpret(machine, codes, codebooks, activations):
             masks.append(mask)
             for r, total in enumerate(acc):
                 bias = int(activations[end["bias"] * machine.group + r])
-                total = wrapped(total + (bias << end["bias_shift"]), config.acc_width)
+                weight = (int(activations[end["factor"] * machine.group + r])
+                          if end.get("multiply") else 1 << end["bias_shift"])
+                total = wrapped(total + bias * weight, config.acc_width)
                 result = (total + (1 << end["shift"] >> 1)) >> end["shift"]
                 result = max(result, 0) if end["relu"] else result
-                found[first + slot * n_pe + r] = min(max(result, -limit), limit - 1)
+                word = min(max(result, -limit), limit - 1)
+                found[first + slot * n_pe + r] = apply(end.get("table", 0), word, config.act_width)
                 saturated += not -limit <= result < limit
             slot += n_rows
             if slot + n_rows > loop.last_slot + 1:
@@ -88,6 +97,14 @@ def interpret(machine, codes, codebooks, activations):
                 return found, np.array(masks), saturated
             x = wrapped(x + loop.x_step, width)
         y = wrapped(y + loop.y_step, width)
+
+
+def apply(table, word, width):
+    """Apply the function of a table to an activation, as the operations of graphs define it."""
+    if table == Table.NONE.value:
+        return word
+    operation = Tanh() if table == Table.TANH.value else Sigmoid()
+    return int(operation.words(np.array([word]), fracs=[width - 5], frac=width - 2)[0])
 
 
 def n_entries(config, codes):

@@ -1,18 +1,15 @@
 """Hyperbolic tangent by a table with linear interpolation, in integers."""
 
-import math
-
 import numpy as np
 
-from eie_hdl.numeric import round_shift
+from eie_hdl.numeric import TANH_TABLE, round_shift
 
 from ..operation import Words, rescale
 
 __all__ = ["FRAC", "TABLE", "TABLE_ERROR", "interpolate", "tanh"]
 
-#: Entries ``tanh(i / 32)`` with 15 fraction bits, rounded half up, of `i` from 0 to 191. The last
-#: three are 1.
-TABLE = np.array([math.floor(math.tanh(i / 32) * 2 ** 15 + 0.5) for i in range(192)], np.int64)
+#: Entries ``tanh(i / 32)`` with 15 fraction bits, of `i` from 0 to 191.
+TABLE = np.array(TANH_TABLE, np.int64)
 
 #: Fraction bits of a position: 8 bits count entries and 8 bits divide the distance between two.
 _POSITION_FRAC = 13
