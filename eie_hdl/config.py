@@ -319,6 +319,17 @@ class EIEConfig:
                      for part in range(n_parts))
 
     @property
+    def table_stages(self) -> int:
+        """Stages that sigmoid and tanh add to the write-back; 0 without ``tables``.
+
+        They read an entry, register it, multiply and add. Words of more than 17 bits are rounded to
+        a position before. With 5 ``mac_stages``, the multiplication takes two.
+        """
+        if not self.tables:
+            return 0
+        return 4 + (self.act_width > 17) + (self.mac_stages > 4)
+
+    @property
     def n_in_flight(self) -> int:
         """Messages that can still reach an activation queue after it asserts back-pressure.
 

@@ -12,8 +12,8 @@ from .config import ACTS_PER_WORD, EIEConfig, clog2
 __all__ = [
     "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
     "LOCAL_MULTIPLES", "Layouts", "Memory", "N_BUFFERS", "N_SEGMENTS", "SCHEMA_VERSION",
-    "Table", "any_unwritten", "image_file", "last_element", "n_beats", "n_drained", "n_elements", "n_pieces",
-    "n_result_beats", "result_lane_width",
+    "Table", "any_unwritten", "image_file", "last_element", "n_beats", "n_drained", "n_elements",
+    "n_pieces", "n_result_beats", "result_lane_width",
 ]
 
 #: Incremented whenever earlier builds can no longer be run.
@@ -174,9 +174,10 @@ class Layouts:
         ``maximum``, also the flag `maximum` of its tile.
     operand : :class:`~amaranth.lib.data.StructLayout`
         Operand of the MAC: `value` is multiplied by the codebook entry at `code` and added to
-        accumulator `row`. With `drain`, it is multiplied by ``2 ** bias_shift`` instead, and the
-        accumulator is output and cleared, or only cleared with `discard`. `last` marks the last
-        operand of a tile. With `maximum`, which exists only with ``maximum``, the accumulator
+        accumulator `row`. With `drain`, it is multiplied by ``2 ** bias_shift`` instead, or by
+        another activation with `multiply`, which exists only with ``products``; and the accumulator
+        is output and cleared, or only cleared with `discard`. `last` marks the last operand of a
+        tile. With `maximum`, which exists only with ``maximum``, the accumulator
         becomes the maximum of itself and ``value + 2 ** (act_width - 1)`` instead.
     descriptor : :class:`~amaranth.lib.data.StructLayout`
         One step of a program. It starts a tile with `start`, adds `ptr_base` to each column number
@@ -305,7 +306,8 @@ class Layouts:
 
         self.operand = data.StructLayout({
             "row": row, "code": code, "value": self.value, "drain": 1, "discard": 1, "last": 1,
-            "bias_shift": self.end.members["bias_shift"], **maximum})
+            "bias_shift": self.end.members["bias_shift"], **maximum,
+            **({"multiply": 1} if config.products else {})})
 
         self.result = data.StructLayout({"word": self.act_word, "last_lane": lane, "end": 1})
 

@@ -3,7 +3,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
-from ..format import LOCAL_MULTIPLES, N_SEGMENTS, Layouts
+from ..format import LOCAL_MULTIPLES, N_SEGMENTS, Layouts, Table
 from ..registers import REGISTER, Error
 
 __all__ = ["DescriptorCheck"]
@@ -74,7 +74,10 @@ class DescriptorCheck(wiring.Component):
         return m
 
     def _find_bad_loop(self, m):
-        """Return if the loop has no columns, or bad segments, pointers, slots or multiples."""
+        """Return if the loop has no columns, or bad segments, pointers, slots or multiples.
+
+        The same for a bad table, and factors out of range.
+        """
         config, end = self._config, self.descriptor.end
         loop, ptr_base = self.descriptor.loop, self.descriptor.ptr_base
         last_row    = Cat(end.last_lane, end.last_word)
@@ -87,8 +90,14 @@ class DescriptorCheck(wiring.Component):
             is_bad |= loop.local & Cat(loop[name][:log_n_pe] for name in LOCAL_MULTIPLES).any()
         pointer_end = self._register(m, "pointer_end", ptr_base + n_pointers)
         bad_loop    = Signal(reset_less=True)
+        if config.tables:
+            is_bad |= end.table > max(table.value for table in Table)
         m.d.sync += bad_loop.eq(is_bad)
-        return bad_loop | (pointer_end >= config.n_pointers)
+        exceeds     = pointer_end >= config.n_pointers
+        if config.products:
+            factor_end = self._register(m, "factor_end", end.factor + end.last_word)
+            exceeds |= end.multiply & (factor_end >= config.act_depth)
+        return bad_loop | exceeds
 
     def _register(self, m, name, row):
         """Register a row, as its comparison with others is slow."""

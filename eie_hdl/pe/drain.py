@@ -7,12 +7,16 @@ from ..format import Layouts
 
 __all__ = ["Drain"]
 
+#: Row of a word in which the next word of biases is read, if they are multiplied.
+_BIAS_LANE = 1
+
 
 class Drain(wiring.Component):
     """Passes entries to the MAC, and drains all rows at the end of a tile.
 
     Draining a row is one more operand of the MAC, as if from one more column: the bias of the row
-    with weight ``2 ** bias_shift``. As it follows all entries of the tile, the accumulator is
+    with weight ``2 ** bias_shift`` or, if they are multiplied, with the factor of the row, which
+    takes one more cycle for a tile. As it follows all entries of the tile, the accumulator is
     complete; it is cleared for the next tile. One row is drained per cycle, while entries of the
     next tile are stalled. After reset, all accumulators are cleared in the same way. `i` is ready
     unless rows are drained, or an end waits at it until `tile` is accepted.
@@ -30,7 +34,8 @@ class Drain(wiring.Component):
         Tile whose rows follow at `o` once it is accepted.
     o : :py:`Out(stream.Signature(layouts.operand, always_ready=True))`
         Operands, in the same cycle as `i`. The bias of a drained row is in the word at the output
-        of the SRAM.
+        of the SRAM. If it is multiplied, the factor is there instead in the first row of a word,
+        and the bias in the cycle before.
     hold : :py:`Out(1)`
         `bias` is in use: no other component may read the SRAM. Without ``loops``, also while an end
         waits.
@@ -69,12 +74,15 @@ class Drain(wiring.Component):
         ]
 
         # The first bias word is read as the tile is accepted, each later one in the last lane of
-        # the previous. A read that is not needed could collide with a write. A flag and not an FSM,
+        # the previous. If they are multiplied, these are the reads of factors, and biases are read
+        # before them. A read that is not needed could collide with a write. A flag and not an FSM,
         # as it stalls the whole pipeline.
         bias   = Signal.like(self.bias.addr, reset_less=True)    # word to read next
         is_end = self.i.valid & self.i.p.is_end
         with m.If(self.bias.en):
             m.d.sync += bias.eq(self.bias.addr + 1)
+        if self._config.products:
+            is_first = self._take_turns(m, draining, end, bias)
         with m.If(~draining):
             m.d.comb += [
                 self.tile.valid.eq(is_end),
@@ -94,10 +102,29 @@ class Drain(wiring.Component):
             if self._config.loops:
                 arriving = self.i.p.body.end
                 m.d.sync += is_last.eq(Cat(arriving.last_lane, arriving.last_word) == 0)
+        if self._config.products:
+            with m.Elif(is_first):
+                m.d.comb += [self.hold.eq(1), self.bias.addr.eq(bias), self.bias.en.eq(1)]
         with m.Else():
             self._drain_row(m, draining, is_last, end, bias)
 
         return m
+
+    def _take_turns(self, m, draining, end, bias):
+        """Let biases and factors be read by turns, if they are multiplied.
+
+        The word of the other turn is kept, so that one adder counts both. Return if the first
+        factor is being read, a cycle before the first row.
+        """
+        other    = Signal.like(bias, reset_less=True)
+        is_first = Signal()
+        arriving = self.i.p.body.end
+        m.d.sync += is_first.eq(self.tile.valid & self.tile.ready & arriving.multiply)
+        with m.If(self.bias.en):
+            m.d.sync += other.eq(self.bias.addr + 1)
+            with m.If(Mux(draining, end.multiply, arriving.multiply)):
+                m.d.sync += bias.eq(Mux(draining, other, arriving.factor))
+        return is_first
 
     def _drain_row(self, m, draining, is_last, end, bias):
         """Send the next row through the MAC, and clear `draining` after the last one."""
@@ -116,11 +143,15 @@ class Drain(wiring.Component):
             with m.If(row == self._config.acc_depth - 1):
                 m.d.sync += [draining.eq(0), clearing.eq(0)]
         with m.Else():
+            reads = (lane == ACTS_PER_WORD - 1) & ~is_last
+            if self._config.products:
+                m.d.comb += self.o.p.multiply.eq(end.multiply)
+                reads |= end.multiply & (lane == _BIAS_LANE) & (word != end.last_word)
             m.d.comb += [
                 self.hold.eq(1),
                 self.o.p.last.eq(is_last),
                 self.bias.addr.eq(bias),
-                self.bias.en.eq((lane == ACTS_PER_WORD - 1) & ~is_last),
+                self.bias.en.eq(reads),
             ]
             m.d.sync += [
                 row.eq(Mux(is_last, 0, row + 1)),

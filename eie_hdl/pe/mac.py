@@ -47,7 +47,9 @@ class Mac(wiring.Component):
         Drained rows, ``mac_stages`` cycles after `i`: the accumulator `acc`, and `last` of the
         tile, with which `overflow` is set if any addition of the tile overflowed.
     bias : :py:`In(layouts.act_word)`
-        Word of biases that contains the one of a drained row, with `i`.
+        Word of biases that contains the one of a drained row, with `i`. With ``products``, it is
+        the word of factors with the first row of a word that is multiplied, and the word of biases
+        in the cycle before.
     accumulated : :py:`Out(1)`
         Strobe: an entry is accumulated.
     codebook, acc_r, acc_w : :py:`In(memory...Port.Signature(...))`
@@ -115,13 +117,18 @@ class Mac(wiring.Component):
         m.d.comb += [
             self.codebook.addr.eq(self.i.p.code),
             self.codebook.en.eq(self.i.valid & ~self.i.p.drain),
-            bias_weight.eq(1 << s1.bias_shift),
         ]
         m.d.sync += [
             s1_valid.eq(self.i.valid),
             s1.eq(self.i.payload),
-            s1_biases.eq(self.bias),
         ]
+        if self._config.products:
+            m.d.comb += bias_weight.eq(self._weigh_product(m))
+            with m.If(self._lane == 0):    # meanwhile, the next word is read
+                m.d.sync += s1_biases.eq(self.bias)
+        else:
+            m.d.comb += bias_weight.eq(1 << s1.bias_shift)
+            m.d.sync += s1_biases.eq(self.bias)
 
         # Stage 1: weight from the codebook, or of a bias. Address the accumulator.
         s2        = Signal(layouts.operand, reset_less=True)
@@ -142,6 +149,28 @@ class Mac(wiring.Component):
             with m.If(s1.maximum):    # by the resets of the registers
                 m.d.sync += s2_weight.eq(0)
         return s2_valid, s2, s2_weight
+
+    def _weigh_product(self, m):
+        """Return the weight of a drained row in stage 1, which is an activation if multiplied.
+
+        One of two registers is 0, so that none is selected.
+        """
+        biases = Signal(self._layouts.act_word, reset_less=True)
+        power  = Signal(self._layouts.weight, reset_less=True)
+        factor = Signal(self._layouts.value, reset_less=True)
+        with m.If(~self.i.valid | (self._lane == ACTS_PER_WORD - 1)):
+            m.d.sync += biases.eq(self.bias)
+        m.d.sync += [power.eq(1 << self.i.p.bias_shift), factor.eq(biases[self._lane])]
+        with m.If(self.i.p.multiply):
+            m.d.sync += power.eq(0)
+        with m.Else():
+            m.d.sync += factor.eq(0)
+        return power | factor
+
+    @property
+    def _lane(self):
+        """Lane of the row of an operand."""
+        return self.i.p.row[:clog2(ACTS_PER_WORD)]
 
     def _multiply(self, m, weight, value):
         """Multiply in stage 2. Return for each part of the sum what is to be added in its cycle."""

@@ -5,9 +5,10 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
-from ..format import Layouts
+from ..format import Layouts, Table
 from ..lib.data_register import data_register
 from ..numeric import limits
+from .function_table import FunctionTable
 from .mac import Mac
 
 __all__ = ["WriteBack"]
@@ -30,7 +31,7 @@ class _Truncated(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """Activation in stage 4, and if it is the last one of its tile."""
+    """Activation, and if it is the last one of its tile."""
     valid: Value
     last: Value
     value: Value
@@ -40,8 +41,8 @@ class WriteBack(wiring.Component):
     """Converts drained accumulators to activations and writes them in words of four.
 
     An activation is ``saturate(relu(round_shift(acc, shift)))``, as defined in
-    :mod:`eie_hdl.numeric`. Throughput is one row per cycle; a word is written four cycles after its
-    last row.
+    :mod:`eie_hdl.numeric`, or with ``tables`` a function of this. Throughput is one row per cycle;
+    a word is written four cycles after its last row, and ``table_stages`` more.
 
     Parameters
     ----------
@@ -119,16 +120,34 @@ class WriteBack(wiring.Component):
             s3_last.eq(s2_last),
         ]
 
-        # Round and saturate.
+        row = self._round(m, s3, s3_valid, s3_last, relu)
+        lane = Signal(range(ACTS_PER_WORD))    # of the row
+        self._collect(m, lane, self._fill_up(m, lane, row) if config.loops else row, busy)
+
+        return m
+
+    def _round(self, m, s3, s3_valid, s3_last, relu):
+        """Round and saturate to stage 4, and apply the function of the tile, if any.
+
+        Functions take a negative operand less one, and tanh one with a bit less.
+        """
+        config    = self._config
         low, high = limits(config.act_width)
-        rounded  = Signal(config.act_width + 1)
-        overflow = Signal()
-        s4_valid = Signal()
-        s4_last  = Signal(reset_less=True)
-        s4_value = Signal(self._layouts.value, reset_less=True)
+        rounded   = Signal(config.act_width + 1)
+        overflow  = Signal()
+        s4_valid  = Signal()
+        s4_last   = Signal(reset_less=True)
+        s4_value  = Signal(self._layouts.value, reset_less=True)
+        row       = _Row(s4_valid, s4_last, s4_value)
+        half      = Const(1)
+        exceeds   = rounded[-1] != rounded[-2]
+        if config.tables:
+            row, lowers, is_tanh = self._apply_function(m, row, relu, s3.sign)
+            half     = Cat(1, lowers).as_signed()
+            exceeds |= is_tanh & (rounded[-2] != rounded[-3])
         m.d.comb += [
-            rounded.eq((s3.low.as_signed() + 1) >> 1),
-            overflow.eq(s3.outside | (s3.low[-1] != s3.sign) | (rounded[-1] != rounded[-2])),
+            rounded.eq((s3.low.as_signed() + half) >> 1),
+            overflow.eq(s3.outside | (s3.low[-1] != s3.sign) | exceeds),
         ]
         m.d.sync += [
             s4_valid.eq(s3_valid),
@@ -137,11 +156,31 @@ class WriteBack(wiring.Component):
         ]
         with m.If(relu & s3.sign):
             m.d.sync += s4_value.eq(0)
-        lane = Signal(range(ACTS_PER_WORD))    # of the row in stage 4
-        row  = _Row(s4_valid, s4_last, s4_value)
-        self._collect(m, lane, self._fill_up(m, lane, row) if config.loops else row, busy)
+        return row
 
-        return m
+    def _apply_function(self, m, row, relu, sign):
+        """Apply the function of the tile to a row in stage 4.
+
+        Return the row after that; if an operand with this sign in stage 3 is one less; and if the
+        function is tanh.
+        """
+        table    = Signal(Table, reset_less=True)
+        negative = Signal(reset_less=True)
+        lowers   = Signal()
+        with m.If(self.tile.valid & self.tile.ready):
+            m.d.sync += table.eq(self.tile.p.table)
+        m.d.comb += lowers.eq(sign & (table != Table.NONE))
+        m.d.sync += negative.eq(sign & ~relu)
+        m.submodules.function = function = FunctionTable(self._config)
+        m.d.comb += [
+            function.table.eq(table),
+            function.i.valid.eq(row.valid),
+            function.i.p.value.eq(row.value),
+            function.i.p.negative.eq(negative),
+            function.i.p.last.eq(row.last),
+        ]
+        return (_Row(function.o.valid, function.o.p.last, function.o.p.value), lowers,
+                table == Table.TANH)
 
     def _place(self, addr):
         """Return the row of a tile that is accepted; only the first of a descriptor names it."""

@@ -15,15 +15,16 @@ from scipy.sparse import csc_array
 from eie_compiler.build import Build
 from eie_compiler.errors import CompileError
 from eie_compiler.files.build_manifest import describe_memory
+from eie_compiler.graph.operations import Sigmoid, Tanh
 from eie_compiler.lowering.convolution import Convolution, FeatureMap, channel_pitch
 from eie_compiler.vectors import Vector
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import last_element
+from eie_hdl.format import Table, last_element
 from eie_hdl.numeric import relu, round_shift, saturate, wrap
 
 from .loop_machine import LoopMachine
 
-__all__ = ["CONFIGS", "LOCAL_CONFIGS", "ConvolutionProgram", "Finish", "Reduction",
+__all__ = ["CONFIGS", "FUNCTIONS", "LOCAL_CONFIGS", "ConvolutionProgram", "Finish", "Reduction",
            "make_program", "random_program"]
 
 #: Machines that have room for random programs.
@@ -46,10 +47,21 @@ CONFIGS = {
     "64 PEs": EIEConfig(n_pe=64, z_width=4, acc_depth=4, act_depth=64, loops=True),
 }
 
-#: The same with local mode, and all but one with maxima.
-LOCAL_CONFIGS = {f"{name}, local": dataclasses.replace(config, local=True,
-                                                       maximum=config.drop_empty_columns)
+#: What else than local mode the machines have that have it.
+_UNITS = {
+    "1 PE, runs of 3": {"maximum": True, "tables": True},
+    "2 PEs, products fill an accumulator": {"maximum": True},
+    "4 PEs, runs of 3": {"maximum": True, "products": True, "tables": True, "codebook_width": 8},
+    "16 PEs, no column dropped": {"products": True},
+    "64 PEs": {"maximum": True, "products": True, "tables": True},
+}
+
+#: The same with local mode, and most with maxima, products of activations or tables.
+LOCAL_CONFIGS = {f"{name}, local": dataclasses.replace(config, local=True, **_UNITS[name])
                  for name, config in CONFIGS.items()}
+
+#: Operation of graphs that each function of a table is.
+FUNCTIONS = {Table.SIGMOID: Sigmoid(), Table.TANH: Tanh()}
 
 #: Most broadcasts of a program, if no activation were zero, with an allowance for each strip.
 _MAX_WORK = 4000
@@ -129,12 +141,23 @@ class Finish(NamedTuple):
     bias_shift: int
     shift: int
     relu: int
+    factor: NDArray[np.int64] | None = None    # by which biases are multiplied instead of shifted
+    table: Table = Table.NONE
 
     def __call__(self, config, sums):
         """Results of accumulators (…, n) with these biases."""
-        rounded = round_shift(wrap(sums + (self.bias << self.bias_shift), config.acc_width),
-                              self.shift)
-        return saturate(relu(rounded) if self.relu else rounded, config.act_width)
+        weight = 1 << self.bias_shift if self.factor is None else self.factor
+        rounded = round_shift(wrap(sums + self.bias * weight, config.acc_width), self.shift)
+        words = saturate(relu(rounded) if self.relu else rounded, config.act_width)
+        if self.table is Table.NONE:
+            return words
+        return FUNCTIONS[self.table].words(words, fracs=[config.act_width - 5],
+                                           frac=config.act_width - 2)
+
+    def spread(self, change):
+        """Change biases and factors in the same way."""
+        return self._replace(bias=change(self.bias),
+                             factor=None if self.factor is None else change(self.factor))
 
 
 class Reduction(NamedTuple):
@@ -149,7 +172,8 @@ def random_program(config: EIEConfig, seed: int, n_images: int = 2, n_buffers: i
     """Make a random program that fits the machine; the same for the same seed.
 
     With ``local``, three of four convolutions are in local mode; with ``maximum``, half of them
-    take maxima, and a quarter of all send zeros.
+    take maxima, and a quarter of all send zeros. Half of the results are products with
+    ``products``, and two of three are those of functions with ``tables``.
     """
     rng = np.random.default_rng(seed)
     # Apart, so that all else is the same on other machines.
@@ -229,7 +253,12 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         """Add the tile that computes vector `number`, with the biases after those before."""
         nonlocal next_bias
         n_slots = len(matrix) // config.n_pe
+        n_words = -(-n_slots // ACTS_PER_WORD)
         machine.activations[next_bias * machine.group:][:len(matrix)] = finish.bias
+        end |= {"table": finish.table.value} if config.tables else {}
+        if finish.factor is not None:
+            end |= {"multiply": 1, "factor": next_bias + n_words}
+            machine.activations[end["factor"] * machine.group:][:len(matrix)] = finish.factor
         is_first = not machine.program
         machine.tile(
             matrix, start={"source": places[number - 1], "codebook": finish.codebook, **start},
@@ -239,7 +268,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
             result_barrier=int((n_vectors - 1 - number) % 2 == 0), **(
                 {"offset_source": int(is_first), "alone": int(is_first)} if not stride else
                 offsets | {"frees_input": int(is_first)}))
-        next_bias += -(-n_slots // ACTS_PER_WORD)
+        next_bias += n_words * (1 + config.products)
 
     for number, (geometry, n_in, n_out, reduction) in enumerate(
             zip(geometries, n_channels, n_channels[1:], reductions), 1):
@@ -261,7 +290,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
             finish = finishes[number - 1]
         fields = geometry.fields(config)
         add(number, geometry.codes(csc_array(taps[:n_out].reshape(n_out, -1))).toarray(),
-            finish._replace(bias=np.tile(finish.bias, geometry.strip)),
+            finish.spread(lambda words: np.tile(words, geometry.strip)),
             start=fields["start"] | (reduction._asdict() if config.maximum else {}),
             end={"destination": places[number]},
             loop=fields["loop"])
@@ -281,7 +310,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         n_columns, n_rows = dense.shape[1], config.acc_depth * config.n_pe
         for tile, begin in enumerate(range(0, len(dense), n_rows)):
             part = slice(begin, begin + n_rows)
-            add(n_vectors - 1, dense[part], finish._replace(bias=finish.bias[part]),
+            add(n_vectors - 1, dense[part], finish.spread(lambda words: words[part]),
                 start=last_element(config, n_columns),
                 end={"destination": places[-1] + tile * config.tile_words},
                 loop={"width": n_columns, "length": n_columns,
@@ -386,9 +415,12 @@ def _draw_finish(rng, config, n_rows):
     """Draw the conversion of `n_rows` accumulators, mostly to the range of an activation."""
     limit = 1 << config.act_width - 2
     shift = config.codebook_width + _draw(rng, -3, 1)
-    return Finish(_draw(rng, 0, config.n_codebooks - 1), rng.integers(-limit, limit, n_rows),
-                   _draw(rng, 0, config.max_bias_shift), min(shift, config.max_shift),
-                   _draw(rng, 0, 1))
+    finish = Finish(_draw(rng, 0, config.n_codebooks - 1), rng.integers(-limit, limit, n_rows),
+                    _draw(rng, 0, config.max_bias_shift), min(shift, config.max_shift),
+                    _draw(rng, 0, 1))
+    if config.products and rng.random() < 0.5:
+        finish = finish._replace(factor=rng.integers(-2 * limit, 2 * limit, n_rows))
+    return finish._replace(table=Table(_draw(rng, 0, len(Table) - 1))) if config.tables else finish
 
 
 def _place(config, geometries, n_dense, n_buffers=1, at_end=False):
@@ -436,7 +468,7 @@ def _fits(config, geometries, n_channels, n_dense, n_buffers):
         tiles += [(n_rows, last.n_columns)] + [(0, last.n_columns)] * (n_parts - 1)
         work += n_parts * last.n_columns
     first_bias = _place(config, geometries, n_dense, n_buffers)[2]
-    biases = sum(_n_rows(config, [n_rows for n_rows, _ in tiles]))
+    biases = sum(_n_rows(config, [n_rows for n_rows, _ in tiles])) * (1 + config.products)
     try:
         for geometry in geometries:
             geometry.fields(config)

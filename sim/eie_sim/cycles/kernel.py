@@ -95,8 +95,8 @@ class Program(NamedTuple):
         Words that the first PE sends.
     last_lane, last_pe : int64 (n_steps,)
         Lane and PE of the last element that is sent.
-    n_tiles, n_rows, n_fill : int64 (n_steps,)
-        Tiles, rows drained for each, and rows of zeros after the last one.
+    n_tiles, n_drains, n_fill : int64 (n_steps,)
+        Tiles, cycles in which each is drained, and rows of zeros after the last one.
     mask : uint8 (n_pe, n_words)
         Bit mask of those of the four activations of a word that are processed. PEs in tree order.
     entries : uint16 (n_pe, n_columns)
@@ -124,7 +124,7 @@ class Program(NamedTuple):
     last_lane: NDArray[np.int64]
     last_pe: NDArray[np.int64]
     n_tiles: NDArray[np.int64]
-    n_rows: NDArray[np.int64]
+    n_drains: NDArray[np.int64]
     n_fill: NDArray[np.int64]
     mask: NDArray[np.uint8]
     entries: NDArray[np.uint16]
@@ -137,8 +137,10 @@ class TimingParameters(NamedTuple):
 
     Attributes
     ----------
-    n_levels, drop_empty, mac_stages, loops, local, max_tiles
+    n_levels, drop_empty, loops, local, max_tiles
         As in :class:`~eie_hdl.config.EIEConfig`.
+    row_stages
+        Stages of the MAC, and of tables.
     any_unwritten
         Unwritten tiles of a start that waits for none.
     filling, full, n_slots, in_flight, filling_limit
@@ -153,7 +155,7 @@ class TimingParameters(NamedTuple):
 
     n_levels: int
     drop_empty: bool
-    mac_stages: int
+    row_stages: int
     loops: bool
     local: bool
     max_tiles: int
@@ -657,16 +659,16 @@ def _step_tree(machine, inners, outers, turns, active_until, due, waits, now):
 
 
 @njit(inline="always")
-def _step_drain(pe, outer, now, n_rows, n_fill, mac_stages):
+def _step_drain(pe, outer, now, n_drains, n_fill, row_stages):
     """Advance drain and write-back by one cycle; return true if the drain is ready."""
     is_end = pe.decoded >= _END
     is_ready = not is_end and not pe.draining
     if pe.draining:
         pe.row += 1
-        if pe.row == n_rows[pe.drained >> 1]:
+        if pe.row == n_drains[pe.drained >> 1]:
             pe.draining = False
             pe.n_controls -= 1
-            pe.written_at = now + mac_stages + _WRITTEN_DELAY
+            pe.written_at = now + row_stages + _WRITTEN_DELAY
             if pe.drained & 1:
                 pe.written_at += n_fill[pe.drained >> 1]
     elif is_end and not pe.writing and not outer.offered:
@@ -905,8 +907,8 @@ def _step_pes(pes, outers, results, active_until, due, n_over, now, has_message,
         waits, has_controls = pe.n_before > 0, pe.n_controls > 0
         is_ready = True
         if has_controls or pe.writing or outer.offered:
-            is_ready = _step_drain(pe, outer, now, program.n_rows, program.n_fill,
-                                   machine.mac_stages)
+            is_ready = _step_drain(pe, outer, now, program.n_drains, program.n_fill,
+                                   machine.row_stages)
         begins = _begins(pe)
         if has_controls:
             _step_path(pe, number, is_ready, now, slots, program)

@@ -50,6 +50,8 @@ class Step(NamedTuple):
         Loop of the descriptor, in a machine with loops.
     in_region : :class:`bool`
         True if the vector that the step sends, or writes, is in the region of its buffer.
+    multiplies : :class:`bool`
+        True if products are added to the results, for which a PE reads one word more.
     """
 
     nonzero: NDArray[np.bool_]
@@ -64,6 +66,7 @@ class Step(NamedTuple):
     frees_input: bool = False
     loop: Loop | None = None
     in_region: bool = False
+    multiplies: bool = False
 
     @property
     def times(self) -> NDArray[np.int64]:
@@ -180,4 +183,5 @@ def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], pr
     return Step(nonzero, begin, entries, padding, rows, barrier,
                 bool(program["result_barrier"][number]), alone=bool(program["alone"][number]),
                 frees_input=bool(program["frees_input"][number]), loop=loop,
-                in_region=bool(program["offset_destination"][number]))
+                in_region=bool(program["offset_destination"][number]),
+                multiplies=bool(end.get("multiply")))
