@@ -79,10 +79,10 @@ class Drain(wiring.Component):
         # as it stalls the whole pipeline.
         bias   = Signal.like(self.bias.addr, reset_less=True)    # word to read next
         is_end = self.i.valid & self.i.p.is_end
-        with m.If(self.bias.en):
-            m.d.sync += bias.eq(self.bias.addr + 1)
-        if self._config.products:
-            is_first = self._take_turns(m, draining, end, bias)
+        if not self._config.products:
+            with m.If(self.bias.en):
+                m.d.sync += bias.eq(self.bias.addr + 1)
+        is_first = Signal()    # the first word of factors is read
         with m.If(~draining):
             m.d.comb += [
                 self.tile.valid.eq(is_end),
@@ -102,29 +102,17 @@ class Drain(wiring.Component):
             if self._config.loops:
                 arriving = self.i.p.body.end
                 m.d.sync += is_last.eq(Cat(arriving.last_lane, arriving.last_word) == 0)
+            if self._config.products:
+                m.d.sync += [bias.eq(arriving.factor),
+                             is_first.eq(is_end & self.tile.ready & arriving.multiply)]
         if self._config.products:
             with m.Elif(is_first):
                 m.d.comb += [self.hold.eq(1), self.bias.addr.eq(bias), self.bias.en.eq(1)]
+                m.d.sync += is_first.eq(0)
         with m.Else():
             self._drain_row(m, draining, is_last, end, bias)
 
         return m
-
-    def _take_turns(self, m, draining, end, bias):
-        """Let biases and factors be read by turns, if they are multiplied.
-
-        The word of the other turn is kept, so that one adder counts both. Return if the first
-        factor is being read, a cycle before the first row.
-        """
-        other    = Signal.like(bias, reset_less=True)
-        is_first = Signal()
-        arriving = self.i.p.body.end
-        m.d.sync += is_first.eq(self.tile.valid & self.tile.ready & arriving.multiply)
-        with m.If(self.bias.en):
-            m.d.sync += other.eq(self.bias.addr + 1)
-            with m.If(Mux(draining, end.multiply, arriving.multiply)):
-                m.d.sync += bias.eq(Mux(draining, other, arriving.factor))
-        return is_first
 
     def _drain_row(self, m, draining, is_last, end, bias):
         """Send the next row through the MAC, and clear `draining` after the last one."""
@@ -145,8 +133,11 @@ class Drain(wiring.Component):
         with m.Else():
             reads = (lane == ACTS_PER_WORD - 1) & ~is_last
             if self._config.products:
-                m.d.comb += self.o.p.multiply.eq(end.multiply)
                 reads |= end.multiply & (lane == _BIAS_LANE) & (word != end.last_word)
+                # Found a cycle before it is read.
+                first = Mux(end.multiply & (lane >= _BIAS_LANE + 1), end.factor, end.bias)
+                m.d.comb += self.o.p.multiply.eq(end.multiply)
+                m.d.sync += bias.eq(first + word + 1)
             m.d.comb += [
                 self.hold.eq(1),
                 self.o.p.last.eq(is_last),

@@ -153,19 +153,23 @@ class Mac(wiring.Component):
     def _weigh_product(self, m):
         """Return the weight of a drained row in stage 1, which is an activation if multiplied.
 
-        One of two registers is 0, so that none is selected.
+        All registers but one are 0, so that none is selected.
         """
         biases = Signal(self._layouts.act_word, reset_less=True)
         power  = Signal(self._layouts.weight, reset_less=True)
-        factor = Signal(self._layouts.value, reset_less=True)
         with m.If(~self.i.valid | (self._lane == ACTS_PER_WORD - 1)):
             m.d.sync += biases.eq(self.bias)
-        m.d.sync += [power.eq(1 << self.i.p.bias_shift), factor.eq(biases[self._lane])]
+        m.d.sync += power.eq(1 << self.i.p.bias_shift)
         with m.If(self.i.p.multiply):
             m.d.sync += power.eq(0)
-        with m.Else():
-            m.d.sync += factor.eq(0)
-        return power | factor
+        weight = power
+        for lane, bias in enumerate(biases):
+            factor = Signal(self._layouts.value, reset_less=True, name=f"factor_{lane}")
+            m.d.sync += factor.eq(bias)
+            with m.If(~self.i.p.multiply | (self._lane != lane)):
+                m.d.sync += factor.eq(0)
+            weight |= factor
+        return weight
 
     @property
     def _lane(self):

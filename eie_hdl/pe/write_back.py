@@ -144,7 +144,9 @@ class WriteBack(wiring.Component):
         if config.tables:
             row, lowers, is_tanh = self._apply_function(m, row, relu, s3.sign)
             half     = Cat(1, lowers).as_signed()
-            exceeds |= is_tanh & (rounded[-2] != rounded[-3])
+            # Beside the addition: from 3/4 of the range of tanh, all results are 1, or -1.
+            magnitude = s3.low[-4:-1] ^ s3.sign.replicate(3)
+            exceeds  |= is_tanh & (magnitude[2] | magnitude[:2].all())
         m.d.comb += [
             rounded.eq((s3.low.as_signed() + half) >> 1),
             overflow.eq(s3.outside | (s3.low[-1] != s3.sign) | exceeds),
