@@ -12,7 +12,7 @@ from eie_driver.accelerator import Accelerator
 from eie_driver.errors import MachineError
 from eie_driver.machine import POLL_INTERVAL
 from eie_hdl.config import ACTS_PER_WORD
-from eie_hdl.format import LOCAL_MULTIPLES, N_SEGMENTS, Layouts, Memory
+from eie_hdl.format import LOCAL_MULTIPLES, N_SEGMENTS, Layouts, Memory, Table
 from eie_hdl.numeric import limits
 from eie_hdl.packing import pack, unpack
 from eie_hdl.registers import Error
@@ -211,16 +211,16 @@ def long_tiles(config, rng, n_buffers):
 
 
 def full_memory(config, rng, _):
-    """Source of all rows but one for the results and one for the biases, up to the last one.
+    """Source of all rows but one for results, biases and factors each, up to the last one.
 
     The kernel is in its corners. There is no room for a second input buffer.
     """
-    height = config.act_depth - 2
+    height = config.act_depth - 2 - config.products
     width = ACTS_PER_WORD * config.n_pe // whole_slots(config, 2)
     geometry = convolve(config, packed(config, height, width, 2), config.n_pe, kernel=(2, 2),
                         stride=(height - 2, max(1, width - 2)))
     program = make(config, rng, [geometry], [2, config.n_pe], at_end=True)
-    assert program.places == [2, 0]
+    assert program.places == [2 + config.products, 0]
     return program
 
 
@@ -505,6 +505,15 @@ INVALID = {
         ("end", "bias_shift", config.max_bias_shift + 1)],
 }
 
+#: Such functions for machines with products and tables.
+INVALID_RESULTS = {
+    "factors beyond the memory": lambda config, start, end, loop: [
+        ("end", "multiply", 1), ("end", "factor", config.act_depth)],
+    "the last factors beyond the memory": lambda config, start, end, loop: [
+        ("end", "multiply", 1), ("end", "factor", config.act_depth - end["last_word"])],
+    "no table": lambda config, start, end, loop: [("end", "table", len(Table))],
+}
+
 #: Such functions for local mode.
 INVALID_LOCALLY = {
     f"{name} not of whole slots": lambda config, start, end, loop, name=name: [
@@ -513,12 +522,13 @@ INVALID_LOCALLY = {
 
 @pytest.mark.parametrize("machine, kind", [
     *((name, kind) for name in FAST for kind in INVALID),
-    *((name, kind) for name in FAST if MACHINES[name].local for kind in INVALID_LOCALLY)],
+    *((name, kind) for name in FAST if MACHINES[name].local
+      for kind in INVALID_LOCALLY | INVALID_RESULTS)],
     indirect=["machine"])
 def test_an_invalid_loop_is_reported_and_writes_nothing(machine, kind):
     program = pair(machine.config, 1)
     for number, written in enumerate([slice(0, 0), slice(program.places[1], None)]):
-        bad = changed(program, number, (INVALID | INVALID_LOCALLY)[kind])
+        bad = changed(program, number, (INVALID | INVALID_LOCALLY | INVALID_RESULTS)[kind])
         assert bad.images["ccu.program"].tolist() != program.images["ccu.program"].tolist()
         machine.load(bad.build)
         machine.bus.send(bad.build.input_packets(program.inputs[:1])[0])
