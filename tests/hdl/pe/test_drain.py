@@ -18,6 +18,9 @@ CONFIGS = {
     "default": EIEConfig(act_depth=32),
     "loops": EIEConfig(n_pe=2, acc_depth=16, act_depth=40, loops=True),
     "maximum": EIEConfig(n_pe=2, acc_depth=16, act_depth=40, loops=True, maximum=True),
+    "products": EIEConfig(n_pe=2, acc_depth=16, act_depth=40, loops=True, products=True),
+    "products of one word": EIEConfig(n_pe=1, acc_depth=4, act_depth=5, v_width=2, n_codebooks=1,
+                                      loops=True, maximum=True, products=True),
     "one-word": EIEConfig(n_pe=1, acc_depth=4, act_depth=5, v_width=2, n_codebooks=1),
 }
 
@@ -27,6 +30,7 @@ class DrainAndSram(wiring.Component):
 
     def __init__(self, config, biases):
         self._layouts = layouts = Layouts.of(config)
+        self._products = config.products
         self._drain = Drain(config)
         width = layouts.act_word.size
         self._sram = Sram(width=width, depth=config.act_depth, init=[
@@ -36,6 +40,7 @@ class DrainAndSram(wiring.Component):
             "i":    In(stream.Signature(layouts.operation)),
             "tile": Out(stream.Signature(layouts.end)),
             "o":    Out(stream.Signature(layouts.operand, always_ready=True)),
+            "weight": Out(layouts.value),
             "hold": Out(1),
             "read": Out(1),
             "row":  Out(len(self._drain.bias.addr)),
@@ -48,9 +53,11 @@ class DrainAndSram(wiring.Component):
         connect(m, flipped(self.i), drain.i)
         connect(m, drain.tile, flipped(self.tile))
         m.d.comb += [self.o.payload.eq(drain.o.payload), self.o.valid.eq(drain.o.valid)]
+        lane, word = drain.o.p.row[:2], self._layouts.act_word(sram.r.data)
         with m.If(drain.o.p.drain):    # as in the MAC
-            biases = self._layouts.act_word(sram.r.data)
-            m.d.comb += self.o.p.value.eq(biases[drain.o.p.row[:2]])
+            m.d.comb += self.o.p.value.eq(word[lane])
+        if self._products:
+            self._multiply(m, drain, lane, word)
         other = Signal.like(sram.r.addr)
         m.d.sync += other.eq(Mux(other == sram.depth - 1, 0, other + 1))
         m.d.comb += [
@@ -62,6 +69,17 @@ class DrainAndSram(wiring.Component):
             sram.r.en.eq(Mux(drain.hold, drain.bias.en, 1)),
         ]
         return m
+
+    def _multiply(self, m, drain, lane, word):
+        """Keep the factors of a word from its first row, and the biases from the cycle before."""
+        factors, biases = (Signal(self._layouts.act_word) for _ in range(2))
+        with m.If(lane == 0):
+            m.d.sync += factors.eq(word)
+        with m.If(~drain.o.valid | (lane == 3)):
+            m.d.sync += biases.eq(word)
+        with m.If(drain.o.p.drain & drain.o.p.multiply):
+            m.d.comb += [self.o.p.value.eq(Mux(lane == 0, word[0], factors[lane])),
+                         self.weight.eq(biases[lane])]
 
 
 def random_biases(rng, config):
@@ -84,7 +102,9 @@ def end(rng, config):
         "destination": rng.randrange(config.act_depth), "last_word": n_words - 1,
         "bias": rng.randint(0, config.act_depth - n_words), "relu": rng.randrange(2),
         "shift": rng.randint(0, config.max_shift),
-        "bias_shift": rng.randint(0, config.max_bias_shift), **last_lane}}}
+        "bias_shift": rng.randint(0, config.max_bias_shift), **last_lane,
+        **({"factor": rng.randint(0, config.act_depth - n_words), "multiply": rng.randrange(2)}
+           if config.products else {})}}}
 
 
 def random_operations(rng, config, tiles=6):
@@ -108,14 +128,25 @@ def operands(operations, biases):
                    operation.get("maximum", 0))
         else:
             fields = operation["body"]["end"]
-            rows = [bias for word in biases[fields["bias"]:][:fields["last_word"] + 1]
-                    for bias in word]
-            rows = rows[:len(rows) - 3 + fields.get("last_lane", 3)]
-            for row, bias in enumerate(rows):
-                yield "row", row, bias, fields["bias_shift"], row == len(rows) - 1
+            n_rows = 4 * fields["last_word"] + fields.get("last_lane", 3) + 1
+            for row in range(n_rows):
+                word, lane = divmod(row, ACTS_PER_WORD)
+                bias = biases[fields["bias"] + word][lane]
+                if fields.get("multiply"):
+                    factor = biases[fields["factor"] + word][lane]
+                    yield "product", row, bias, factor, row == n_rows - 1
+                else:
+                    yield "row", row, bias, fields["bias_shift"], row == n_rows - 1
 
 
-def seen(operand):
+def reads(fields):
+    """Rows that are read for a tile, in order."""
+    words = range(fields["last_word"] + 1)
+    names = ("bias", "factor") if fields.get("multiply") else ("bias",)
+    return [fields[name] + word for word in words for name in names]
+
+
+def seen(operand, weight=0):
     maximum = operand.maximum if "maximum" in operand.shape().members else 0
     if not operand.drain:
         assert not operand.last and not operand.discard
@@ -124,6 +155,8 @@ def seen(operand):
     if operand.discard:
         assert not operand.last
         return "clear", operand.row
+    if "multiply" in operand.shape().members and operand.multiply:
+        return "product", operand.row, weight, operand.value, bool(operand.last)
     return "row", operand.row, operand.value, operand.bias_shift, bool(operand.last)
 
 
@@ -146,7 +179,12 @@ def test_operands_and_tiles_follow_the_model(simulate, stalls, name):
         assert received == [Layouts.of(config).end.const(tile) for tile in tiles]
 
     async def consumer(ctx):
-        received = [seen(operand) for operand in await get(ctx, dut.o, len(expected))]
+        received = []
+        while len(received) < len(expected):
+            *_, operand, valid, weight = await ctx.tick().sample(dut.o.payload, dut.o.valid,
+                                                                 dut.weight)
+            if valid:
+                received.append(seen(operand, weight))
         assert received == expected
 
     rows = []
@@ -158,7 +196,7 @@ def test_operands_and_tiles_follow_the_model(simulate, stalls, name):
 
     simulate(dut, producer, tile_consumer, consumer, background=[log_rows])
     # Each bias is read once: another read could collide with a write.
-    assert rows == [tile["bias"] + word for tile in tiles for word in range(tile["last_word"] + 1)]
+    assert rows == sum(map(reads, tiles), [])
 
 
 def test_accumulators_are_cleared_after_reset_before_anything_else(simulate):
@@ -224,6 +262,37 @@ def test_rows_wait_until_their_tile_is_accepted_then_come_one_per_cycle(simulate
             await ctx.tick()
         assert ctx.get(dut.o.valid) and ctx.get(dut.i.ready) and not ctx.get(dut.hold)
         assert seen(ctx.get(dut.o.payload)) == next(operands([after], biases))
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("multiply", [0, 1])
+def test_a_tile_that_multiplies_takes_one_cycle_more(simulate, multiply):
+    """In the cycle before its first row, the SRAM is held, and no entry passes."""
+    config = CONFIGS["products"]
+    rng = random.Random(5)
+    biases = random_biases(rng, config)
+    tile, after = end(rng, config), entry(rng, config)
+    tile["body"]["end"] |= {"last_word": 3, "last_lane": 2, "bias": 7, "factor": 31,
+                            "multiply": multiply}
+    rows = list(operands([tile], biases))
+    dut = DrainAndSram(config, biases)
+
+    async def bench(ctx):
+        await ctx.tick().repeat(config.acc_depth)
+        ctx.set(dut.i.payload, tile)
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.tile.ready, 1)
+        await ctx.tick()
+        ctx.set(dut.i.payload, after)
+        for _ in range(multiply):
+            assert ctx.get(dut.hold) and not ctx.get(dut.o.valid) and not ctx.get(dut.i.ready)
+            await ctx.tick()
+        for row in rows:
+            assert ctx.get(dut.o.valid) and ctx.get(dut.hold) and not ctx.get(dut.i.ready)
+            assert seen(ctx.get(dut.o.payload), ctx.get(dut.weight)) == row
+            await ctx.tick()
+        assert ctx.get(dut.o.valid) and ctx.get(dut.i.ready) and not ctx.get(dut.hold)
 
     simulate(dut, bench)
 

@@ -36,6 +36,17 @@ MAXIMUM_CONFIGS = {name: dataclasses.replace(config, loops=True, maximum=True) f
     "narrowest activations": EIEConfig(act_width=4, codebook_width=5, acc_width=9, acc_depth=4),
 }.items()}
 
+#: Machines with products of activations, which may be narrower than weights, or not.
+PRODUCT_CONFIGS = {name: dataclasses.replace(config, loops=True, products=True) for name, config in {
+    "tiny": dataclasses.replace(CONFIGS["tiny"], codebook_width=8),
+    "default": CONFIGS["default"],
+    "widest": CONFIGS["widest"],
+    # One product of activations fits: two of them overflow.
+    "narrowest sums": EIEConfig(act_width=6, codebook_width=6, acc_width=12, acc_depth=4,
+                                n_codebooks=1, v_width=2),
+    "narrow activations": EIEConfig(act_width=4, codebook_width=11, acc_width=15, acc_depth=4),
+}.items()}
+
 ALL_STAGES = pytest.mark.parametrize("stages", [4, 5])
 
 
@@ -44,7 +55,10 @@ def with_stages(config, stages):
 
 
 class MacAndMemories(wiring.Component):
-    """Mac, its codebook memory and its accumulators, with given contents."""
+    """Mac, its codebook memory and its accumulators, with given contents.
+
+    With ``products``, words of biases are those of `bias`; else they are made from operands.
+    """
 
     def __init__(self, config, codebook, accumulators=()):
         self._mac = Mac(config)
@@ -57,6 +71,7 @@ class MacAndMemories(wiring.Component):
             "i": In(stream.Signature(Layouts.of(config).operand, always_ready=True)),
             "o": Out(stream.Signature(Mac.sum_layout(config), always_ready=True)),
             "accumulated": Out(1),
+            **({"bias": In(Layouts.of(config).act_word)} if config.products else {}),
         })
 
     def elaborate(self, platform):
@@ -71,6 +86,11 @@ class MacAndMemories(wiring.Component):
         connect(m, mac.o, flipped(self.o))
         m.d.comb += [
             self.accumulated.eq(mac.accumulated),
+        ]
+        if "bias" in self.signature.members:
+            m.d.comb += mac.bias.eq(self.bias)
+            return m
+        m.d.comb += [
             # A bias that is offered as the value; other lanes differ.
             mac.bias.eq(~self.i.p.value.replicate(4)),
             mac.bias[self.i.p.row[:2]].eq(self.i.p.value),
@@ -113,7 +133,8 @@ def accumulate(config, codebook, operands):
     acc, overflow, sums = [0] * config.acc_depth, False, []
     for operand in operands:
         row, drain = operand["row"], operand.get("drain")
-        weight = 2**operand["bias_shift"] if drain else codebook[operand["code"]]
+        weight = codebook[operand["code"]] if not drain else \
+            operand.get("bias", 2**operand["bias_shift"])
         exact = acc[row] + weight * operand["value"]
         if operand.get("maximum"):
             exact = max(acc[row], operand["value"] + (1 << config.act_width - 1))
@@ -201,6 +222,100 @@ def test_maxima_and_sums_alternate_as_in_the_model(simulate, name, n_rows, stall
 
     async def consumer(ctx):
         assert seen(await get(ctx, dut.o, len(expected))) == expected
+
+    simulate(dut, producer, consumer)
+
+
+def drained_products(rng, config, n_rows):
+    """Drained rows, each a `bias` times its `value`."""
+    return [{**drained(row, random_number(rng, config.act_width), n_rows, multiply=1,
+                       bias_shift=rng.randint(0, config.max_bias_shift)),
+             "bias": random_number(rng, config.act_width)} for row in range(n_rows)]
+
+
+def bus_cycles(rng, config, operands):
+    """Yield the operand and the word of biases of each cycle, as the drain and the SRAM offer them.
+
+    Words that the MAC must not need are random.
+    """
+    def random_word():
+        return [random_number(rng, config.act_width) for _ in range(4)]
+
+    def word(name, first):
+        rows = [operand for operand in operands[first:first + 4] if operand.get("drain")]
+        return [row.get(name, 0) for row in rows] + random_word()[len(rows):]
+
+    for number, operand in enumerate(operands):
+        lane, multiplies = operand["row"] % 4, operand.get("multiply")
+        follows = operands[number + 1].get("multiply") if number + 1 < len(operands) else 0
+        if multiplies and operand["row"] == 0:
+            yield None, word("bias", number)
+        fields = {name: value for name, value in operand.items() if name != "bias"}
+        if operand.get("drain") and multiplies:
+            fields["value"] = 0
+        if operand.get("drain") and lane == 0:
+            yield fields, word("value", number)
+        elif multiplies and lane == 3 and follows and not operand["last"]:
+            yield fields, word("bias", number + 1)
+        else:
+            yield fields, random_word()
+
+
+@ALL_STAGES
+@pytest.mark.parametrize("n_rows", [1, 3, 4])
+@pytest.mark.parametrize("name", PRODUCT_CONFIGS)
+@pytest.mark.parametrize("seed", range(2))
+def test_products_of_activations_follow_the_model(simulate, name, n_rows, stages, seed):
+    """Between tiles with biases, after any number of entries, none included."""
+    config = with_stages(PRODUCT_CONFIGS[name], stages)
+    n_rows = n_rows if config.acc_depth == 4 else 3 * n_rows
+    rng = random.Random(seed)
+    codebook = random_codebook(rng, config)
+    operands = []
+    for count in [0, 1, 0, 5, 20, 0, 0]:
+        entries = random_tile(rng, config, codebook, n_rows, count)
+        if rng.random() < 0.7:
+            entries = entries[:count] + drained_products(rng, config, n_rows)
+        operands += entries
+    operands += drained_products(rng, config, n_rows)
+    expected = accumulate(config, codebook, operands)
+    dut = MacAndMemories(config, codebook)
+
+    async def producer(ctx):
+        await put(ctx, dut.i, clearing(rng, config))
+        for operand, word in bus_cycles(rng, config, operands):
+            ctx.set(dut.bias, word)
+            if operand is None:
+                await ctx.tick()
+            else:
+                await put(ctx, dut.i, [operand])
+
+    async def consumer(ctx):
+        assert seen(await get(ctx, dut.o, len(expected))) == expected
+
+    simulate(dut, producer, consumer)
+
+
+@ALL_STAGES
+@pytest.mark.parametrize("name", PRODUCT_CONFIGS)
+def test_the_square_of_the_lowest_activation_is_a_positive_product(simulate, name, stages):
+    config = with_stages(PRODUCT_CONFIGS[name], stages)
+    low, square = limits(config.act_width)[0], 1 << 2 * config.act_width - 2
+    rows = [{**drained(row, low, 2, multiply=1), "bias": low, "bias_shift": 0} for row in (0, 1)]
+    operands = [*rows, *rows]
+    expected = [(square, False, False), (square, True, False)] * 2
+    dut = MacAndMemories(config, [])
+
+    async def producer(ctx):
+        for operand, word in bus_cycles(random.Random(1), config, operands):
+            ctx.set(dut.bias, word)
+            if operand is None:
+                await ctx.tick()
+            else:
+                await put(ctx, dut.i, [operand])
+
+    async def consumer(ctx):
+        assert seen(await get(ctx, dut.o, 4)) == expected
 
     simulate(dut, producer, consumer)
 

@@ -3,12 +3,14 @@
 import dataclasses
 import random
 
+import numpy as np
 import pytest
 
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
-from eie_hdl.format import Layouts
+from eie_hdl.format import Layouts, Table
 from eie_hdl.numeric import limits, relu, round_shift, saturate
 from eie_hdl.pe.write_back import WriteBack
+from eie_sim.golden.tables import apply_table
 from support.simulation import get, nothing, put
 
 SMALL = EIEConfig(act_width=4, codebook_width=4, acc_width=8, act_depth=64, acc_depth=4)
@@ -21,9 +23,26 @@ CONFIGS = {
 }
 
 
-def finish(acc, shift, with_relu, width):
-    value = round_shift(acc, shift)
-    return saturate(relu(value) if with_relu else value, width)
+#: Machines with tables: every word of 8 bits, the widest, and that of five stages of the MAC.
+TABLE_CONFIGS = {
+    "tiny": dataclasses.replace(CONFIGS["tiny"], loops=True, tables=True),
+    "default": EIEConfig(loops=True, tables=True),
+    "widest": dataclasses.replace(CONFIGS["widest"], loops=True, tables=True),
+    "narrowest": EIEConfig(act_width=6, codebook_width=4, acc_width=12, act_depth=64, acc_depth=4,
+                           loops=True, tables=True),
+    "five stages": EIEConfig(act_depth=64, mac_stages=5, loops=True, tables=True),
+}
+
+
+#: Machines with loops.
+LOOP_CONFIGS = {"loops": dataclasses.replace(CONFIGS["tiny"], loops=True),
+                **{f"tables, {name}": config for name, config in TABLE_CONFIGS.items()}}
+
+
+def finish(acc, fields, width):
+    value = round_shift(acc, fields["shift"])
+    word = saturate(relu(value) if fields["relu"] else value, width)
+    return int(apply_table(fields.get("table", 0), np.array(word), width))
 
 
 def random_acc(rng, config, shift):
@@ -57,7 +76,7 @@ def rows(accs, overflow=0):
 
 def writes(fields, accs, config):
     """Return the expected writes (row, word) of a tile."""
-    values = [finish(acc, fields["shift"], fields["relu"], config.act_width) for acc in accs]
+    values = [finish(acc, fields, config.act_width) for acc in accs]
     return [(fields["destination"] + n // ACTS_PER_WORD, values[n:n + ACTS_PER_WORD])
             for n in range(0, len(values), ACTS_PER_WORD)]
 
@@ -124,15 +143,17 @@ def random_loop(rng, config):
     n_tiles, n_rows = rng.choice([1, 2, 5]), rng.randint(1, 9)
     n_words = -(-n_tiles * n_rows // ACTS_PER_WORD)
     fields = {"destination": rng.randint(0, config.act_depth - n_words),
-              "shift": rng.randint(0, config.max_shift), "relu": rng.randrange(2)}
+              "shift": rng.randint(0, config.max_shift), "relu": rng.randrange(2),
+              **({"table": rng.choice([*Table]).value} if config.tables else {})}
     return [({**fields, "begins_loop": number == 0, "ends_loop": number == n_tiles - 1},
              [random_acc(rng, config, fields["shift"]) for _ in range(n_rows)], rng.randrange(2))
             for number in range(n_tiles)]
 
 
-def test_rows_of_the_tiles_of_a_loop_follow_one_another(simulate, stalls):
+@pytest.mark.parametrize("name", LOOP_CONFIGS)
+def test_rows_of_the_tiles_of_a_loop_follow_one_another(simulate, stalls, name):
     """The last word is filled up with zeros. Words are never written in successive cycles."""
-    config = dataclasses.replace(PRESETS["tiny"], loops=True)
+    config = LOOP_CONFIGS[name]
     rng = random.Random(9)
     loops = [random_loop(rng, config) for _ in range(24)]
     tiles = sum(loops, [])
@@ -205,6 +226,46 @@ def test_word_is_written_four_cycles_after_its_last_row(simulate):
             (3 + 4, 10), (7 + 4, 11)]
 
     simulate(dut, bench)
+
+
+@pytest.mark.parametrize("name", TABLE_CONFIGS)
+def test_a_table_delays_words_of_all_tiles_alike(simulate, name):
+    """Also those of tiles to which no function applies."""
+    config = TABLE_CONFIGS[name]
+    dut = WriteBack(config)
+
+    async def bench(ctx):
+        for table in (*Table, Table.NONE):
+            await put(ctx, dut.tile, [{"table": table.value, "begins_loop": 1, "ends_loop": 1}])
+            await put(ctx, dut.i, rows([0] * 4))
+            for _ in range(3 + config.table_stages):
+                assert not ctx.get(dut.w.en)
+                await ctx.tick()
+            assert ctx.get(dut.w.en) and ctx.get(dut.stored)
+            await get(ctx, dut.written, 1)
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("table, with_relu", [
+    (table, with_relu) for table in Table for with_relu in (0, 1)])
+def test_every_sum_has_the_result_of_its_function(simulate, table, with_relu):
+    """Of 6 bits, with all fractions that are rounded, and sums beyond the range of results."""
+    config = TABLE_CONFIGS["narrowest"]
+    low, high = limits(8)
+    fields = {"destination": 0, "shift": 2, "relu": with_relu, "table": table.value,
+              "begins_loop": 1, "ends_loop": 1}
+    accs = list(range(2 * low, 2 * high + 2))
+    dut, written = WriteBack(dataclasses.replace(config, act_depth=256)), []
+
+    async def producer(ctx):
+        await feed(ctx, dut, [(fields, accs, 0)])
+
+    async def consumer(ctx):
+        await get(ctx, dut.written, 1)
+
+    simulate(dut, producer, consumer, background=[recorder(dut, config, written)])
+    assert written == writes(fields, accs, config)
 
 
 def test_tile_is_stored_in_the_cycle_of_the_write_of_its_last_word(simulate, stalls):
