@@ -157,6 +157,7 @@ WITHOUT_MODULE = {
     "hdl/test_core_in_flight.py": "part of the tests of core, by subject",
     "hdl/test_core_loops.py": "part of the tests of core, by subject",
     "hdl/test_core_recovery.py": "part of the tests of core, by subject",
+    "hdl/test_core_vectors.py": "part of the tests of core, by subject",
     "hdl/test_elaborate_lengths.py": "style of all modules",
     "hdl/test_top_orders.py": "part of the tests of top, by subject",
     "flows/sky130/test_published.py": "the library of that folder beside the published one",

@@ -49,7 +49,7 @@ class FunctionTable(wiring.Component):
         Activations: `value`, and `last` of the tile. With a function, those that are `negative`
         before they are rounded are one less, and those of tanh have a bit less.
     o : :py:`Out(stream.Signature(result, always_ready=True))`
-        `value` and `last`. The value is 0 unless valid.
+        `value` and `last`.
     """
     table: Signal
     i: stream.Interface
@@ -100,7 +100,6 @@ class FunctionTable(wiring.Component):
         tanh, sigmoid, passed = (Signal(signed(width), reset_less=True, name=name)
                                  for name in ("tanh", "sigmoid", "passed"))
         is_sigmoid = self.table == Table.SIGMOID
-        valid      = delayed(m, self.i.valid, stages - 1, "valid", reset_less=False)
         m.d.comb += [
             total.eq(first + part + (is_sigmoid << half)),
             self.o.p.value.eq(tanh | sigmoid | passed),
@@ -109,12 +108,12 @@ class FunctionTable(wiring.Component):
             tanh.eq(total >> half + 1),
             sigmoid.eq((total >> half + 2) + (1 << width - 3)),
             passed.eq(delayed(m, self.i.p.value, stages - 1, "value")),
-            self.o.valid.eq(valid),
+            self.o.valid.eq(delayed(m, self.i.valid, stages - 1, "valid", reset_less=False)),
             self.o.p.last.eq(delayed(m, self.i.p.last, stages - 1, "last")),
         ]
         for register, selected in ((tanh, is_tanh), (sigmoid, is_sigmoid),
                                    (passed, ~is_tanh & ~is_sigmoid)):
-            with m.If(~(valid & selected)):
+            with m.If(~selected):
                 m.d.sync += register.eq(0)
 
     def _locate(self, m, is_tanh):

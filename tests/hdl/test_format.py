@@ -104,6 +104,20 @@ def test_a_start_keeps_its_maximum_beside_its_codebook():
         assert not {"maximum", "zeros"} & getattr(without, name).members.keys()
 
 
+@pytest.mark.parametrize("name, fields", [
+    ("products", {"factor", "multiply"}), ("tables", {"table"})])
+def test_an_end_has_the_fields_of_results_only_with_their_parameter(name, fields):
+    """In all bodies along the path, behind the others."""
+    layouts, without = (Layouts.of(EIEConfig(loops=True, **{name: value}))
+                        for value in (True, False))
+    for end, other in [(layouts.end, without.end),
+                       (layouts.descriptor.members["end"], without.descriptor.members["end"])]:
+        assert end.members.keys() - other.members.keys() == fields
+    assert layouts.end.size - without.end.size == (10 if name == "products" else 2)
+    assert ("multiply" in layouts.operand.members) == (name == "products")
+    assert "multiply" not in without.operand.members
+
+
 def test_every_instance_has_an_image(config):
     images = list(Layouts.of(config).images(config))
     assert len({name for name, *_ in images}) == len(images) == 1 + 5 * config.n_pe

@@ -6,6 +6,7 @@ They are small, so that RTL simulators run them in a few thousand cycles.
 import dataclasses
 from collections.abc import Sequence
 from functools import partial
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -290,7 +291,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
             finish = finishes[number - 1]
         fields = geometry.fields(config)
         add(number, geometry.codes(csc_array(taps[:n_out].reshape(n_out, -1))).toarray(),
-            finish.spread(lambda words: np.tile(words, geometry.strip)),
+            finish.spread(partial(np.tile, reps=geometry.strip)),
             start=fields["start"] | (reduction._asdict() if config.maximum else {}),
             end={"destination": places[number]},
             loop=fields["loop"])
@@ -310,7 +311,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         n_columns, n_rows = dense.shape[1], config.acc_depth * config.n_pe
         for tile, begin in enumerate(range(0, len(dense), n_rows)):
             part = slice(begin, begin + n_rows)
-            add(n_vectors - 1, dense[part], finish.spread(lambda words: words[part]),
+            add(n_vectors - 1, dense[part], finish.spread(itemgetter(part)),
                 start=last_element(config, n_columns),
                 end={"destination": places[-1] + tile * config.tile_words},
                 loop={"width": n_columns, "length": n_columns,

@@ -7,7 +7,7 @@ import pytest
 
 from eie_hdl.ccu.descriptor_check import DescriptorCheck
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
-from eie_hdl.format import LOCAL_MULTIPLES, Layouts
+from eie_hdl.format import LOCAL_MULTIPLES, Layouts, Table
 from eie_hdl.registers import Error
 
 CONFIGS = {
@@ -137,6 +137,42 @@ def test_every_rule_of_loops_has_its_edge(simulate, changes, error):
             "loop": {name: fields[name] for name in ("width", "length", "columns", "last_slot")}})
         ctx.set(dut.destination, 59)
         await ctx.tick()
+        assert Error(ctx.get(dut.code)) is error
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("send, changes, error", [
+    (0, {"factor": 62, "multiply": 1}, Error.NONE),    # the last two rows of the memory
+    (0, {"factor": 63, "multiply": 1}, Error.BAD_DESCRIPTOR),
+    (0, {"factor": 63}, Error.NONE),
+    (0, {"factor": 63, "multiply": 1, "last_word": 0, "last_lane": 3}, Error.NONE),
+    # In place, and a square.
+    (0, {"bias": 59, "factor": 59, "multiply": 1}, Error.NONE),
+    (0, {"bias": 63, "multiply": 1}, Error.BAD_DESCRIPTOR),
+    (0, {"bias_shift": 7, "multiply": 1}, Error.BAD_DESCRIPTOR),
+    *((0, {"table": table.value}, Error.NONE) for table in Table),
+    (0, {"table": len(Table)}, Error.BAD_DESCRIPTOR),
+    (1, {"table": len(Table), "factor": 63, "multiply": 1}, Error.NONE),
+])
+def test_factors_and_tables_have_their_edges(simulate, send, changes, error):
+    config = dataclasses.replace(CONFIGS["tiny"], codebook_width=8, loops=True, products=True,
+                                 tables=True)
+    assert (config.act_depth, config.max_bias_shift) == (64, 6)
+    dut = DescriptorCheck(config)
+
+    async def bench(ctx):
+        # A bad descriptor before it leaves nothing behind.
+        for bad in (True, False):
+            ctx.set(dut.descriptor, {
+                "start": {"send": send}, "valid": 1,
+                "end": {"last_word": 1, "last_lane": 1, **changes,
+                        **({"factor": 63, "multiply": 1, "table": 3} if bad else {})},
+                "loop": {name: LOOP[name] for name in ("width", "length", "columns", "last_slot")}})
+            ctx.set(dut.destination, 59)
+            await ctx.tick()
+            if bad:
+                assert Error(ctx.get(dut.code)) is (Error.NONE if send else Error.BAD_DESCRIPTOR)
         assert Error(ctx.get(dut.code)) is error
 
     simulate(dut, bench)

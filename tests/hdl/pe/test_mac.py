@@ -261,6 +261,16 @@ def bus_cycles(rng, config, operands):
             yield fields, random_word()
 
 
+async def offer_products(ctx, dut, config, operands):
+    """Offer operands with their words of biases."""
+    for operand, word in bus_cycles(random.Random(1), config, operands):
+        ctx.set(dut.bias, word)
+        if operand is None:
+            await ctx.tick()
+        else:
+            await put(ctx, dut.i, [operand])
+
+
 @ALL_STAGES
 @pytest.mark.parametrize("n_rows", [1, 3, 4])
 @pytest.mark.parametrize("name", PRODUCT_CONFIGS)
@@ -283,12 +293,7 @@ def test_products_of_activations_follow_the_model(simulate, name, n_rows, stages
 
     async def producer(ctx):
         await put(ctx, dut.i, clearing(rng, config))
-        for operand, word in bus_cycles(rng, config, operands):
-            ctx.set(dut.bias, word)
-            if operand is None:
-                await ctx.tick()
-            else:
-                await put(ctx, dut.i, [operand])
+        await offer_products(ctx, dut, config, operands)
 
     async def consumer(ctx):
         assert seen(await get(ctx, dut.o, len(expected))) == expected
@@ -307,15 +312,30 @@ def test_the_square_of_the_lowest_activation_is_a_positive_product(simulate, nam
     dut = MacAndMemories(config, [])
 
     async def producer(ctx):
-        for operand, word in bus_cycles(random.Random(1), config, operands):
-            ctx.set(dut.bias, word)
-            if operand is None:
-                await ctx.tick()
-            else:
-                await put(ctx, dut.i, [operand])
+        await offer_products(ctx, dut, config, operands)
 
     async def consumer(ctx):
         assert seen(await get(ctx, dut.o, 4)) == expected
+
+    simulate(dut, producer, consumer)
+
+
+@ALL_STAGES
+@pytest.mark.parametrize("value, overflows", [(-32, True), (-31, False)])
+def test_a_product_overflows_a_sum(simulate, stages, value, overflows):
+    """A sum of 1024 and a product of 1024, or 992, in 12 bits."""
+    config = with_stages(PRODUCT_CONFIGS["narrowest sums"], stages)
+    operands = [{"row": 0, "code": 1, "value": -32},
+                {**drained(0, value, 1, multiply=1), "bias": -32, "bias_shift": 0},
+                {**drained(0, 0, 1, multiply=1), "bias": 0, "bias_shift": 0}]
+    total = wrap(1024 - 32 * value, 12)
+    dut = MacAndMemories(config, [0, -32])
+
+    async def producer(ctx):
+        await offer_products(ctx, dut, config, operands)
+
+    async def consumer(ctx):
+        assert seen(await get(ctx, dut.o, 2)) == [(total, True, overflows), (0, True, False)]
 
     simulate(dut, producer, consumer)
 
