@@ -134,6 +134,9 @@ class Mac(wiring.Component):
         s2        = Signal(layouts.operand, reset_less=True)
         s2_valid  = Signal()
         s2_weight = Signal(layouts.weight, reset_less=True)
+        weight = Mux(s1.drain, bias_weight, self.codebook.data)
+        if self._config.products:    # the weight of a row is 0 unless it is drained
+            weight = Mux(s1.drain, 0, self.codebook.data) | bias_weight
         m.d.comb += [
             self.acc_r.addr.eq(s1.row),
             self.acc_r.en.eq(s1_valid),
@@ -141,7 +144,7 @@ class Mac(wiring.Component):
         m.d.sync += [
             s2_valid.eq(s1_valid),
             s2.eq(s1),
-            s2_weight.eq(Mux(s1.drain, bias_weight, self.codebook.data)),
+            s2_weight.eq(weight),
         ]
         with m.If(s1.drain):
             m.d.sync += s2.value.eq(s1_biases[s1.row[:clog2(ACTS_PER_WORD)]])
@@ -153,14 +156,14 @@ class Mac(wiring.Component):
     def _weigh_product(self, m):
         """Return the weight of a drained row in stage 1, which is an activation if multiplied.
 
-        All registers but one are 0, so that none is selected.
+        All registers but one are 0, so that none is selected; if nothing is drained, all.
         """
         biases = Signal(self._layouts.act_word, reset_less=True)
         power  = Signal(self._layouts.weight, reset_less=True)
         with m.If(~self.i.valid | (self._lane == ACTS_PER_WORD - 1)):
             m.d.sync += biases.eq(self.bias)
         m.d.sync += power.eq(1 << self.i.p.bias_shift)
-        with m.If(self.i.p.multiply):
+        with m.If(~self.i.p.drain | self.i.p.multiply):
             m.d.sync += power.eq(0)
         weight = power
         for lane, bias in enumerate(biases):

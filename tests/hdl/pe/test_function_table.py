@@ -81,7 +81,7 @@ def apply(simulate, config, table, words, *, stall=0.0, seed=0):
 @pytest.mark.parametrize("table", [Table.SIGMOID, Table.TANH])
 def test_every_word_has_the_result_of_the_operation(simulate, table, width):
     low, high = limits(width)
-    for words in np.split(np.arange(low, high + 1), max(1, 1 << width - 12)):
+    for words in np.split(np.arange(low, high + 1), max(1, 1 << width >> 12)):
         found = apply(simulate, configure(width), table, words)
         assert found == expect(table, words, width).tolist()
 

@@ -37,7 +37,8 @@ MAXIMUM_CONFIGS = {name: dataclasses.replace(config, loops=True, maximum=True) f
 }.items()}
 
 #: Machines with products of activations, which may be narrower than weights, or not.
-PRODUCT_CONFIGS = {name: dataclasses.replace(config, loops=True, products=True) for name, config in {
+PRODUCT_CONFIGS = {name: dataclasses.replace(config, loops=True, products=True)
+                   for name, config in {
     "tiny": dataclasses.replace(CONFIGS["tiny"], codebook_width=8),
     "default": CONFIGS["default"],
     "widest": CONFIGS["widest"],
