@@ -57,8 +57,8 @@ class Error(enum.IntEnum):
                     "its descriptor"
     START_RANGE = 9, "start with a descriptor or an input buffer that does not exist; number of " \
                      "the descriptor"
-    BAD_DESCRIPTOR = 10, "descriptor with rows, a codebook, a shift or a loop out of range, or " \
-                         "with a destination inside its source; its number"
+    BAD_DESCRIPTOR = 10, "descriptor with rows, a codebook, a shift, a table or a loop out of " \
+                         "range, or with a destination inside its source; its number"
     NO_END = 11, "program that ran into a word that is not a descriptor; its number"
     BAD_POINTER = 12, "activation without pointers, as ptr_base plus its column is out of range; " \
                       "number of the descriptor; with loops, a BAD_DESCRIPTOR instead"

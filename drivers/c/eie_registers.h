@@ -611,7 +611,7 @@ typedef struct {
     X(LOAD_IN_USE, 7, "packet for a memory other than an input buffer while a program is running or pending, a vector is being sent, or memory is being read; its address") \
     X(START_BUSY, 8, "start while another start is pending or the core is being reset; number of its descriptor") \
     X(START_RANGE, 9, "start with a descriptor or an input buffer that does not exist; number of the descriptor") \
-    X(BAD_DESCRIPTOR, 10, "descriptor with rows, a codebook, a shift or a loop out of range, or with a destination inside its source; its number") \
+    X(BAD_DESCRIPTOR, 10, "descriptor with rows, a codebook, a shift, a table or a loop out of range, or with a destination inside its source; its number") \
     X(NO_END, 11, "program that ran into a word that is not a descriptor; its number") \
     X(BAD_POINTER, 12, "activation without pointers, as ptr_base plus its column is out of range; number of the descriptor; with loops, a BAD_DESCRIPTOR instead") \
     X(TIMEOUT, 13, "program, pending start, memory read or result that exceeded WATCHDOG; number of the first descriptor, undefined for a read") \
