@@ -165,14 +165,16 @@ class Mac(wiring.Component):
         m.d.sync += power.eq(1 << self.i.p.bias_shift)
         with m.If(~self.i.p.drain | self.i.p.multiply):
             m.d.sync += power.eq(0)
-        weight = power
-        for lane, bias in enumerate(biases):
-            factor = Signal(self._layouts.value, reset_less=True, name=f"factor_{lane}")
-            m.d.sync += factor.eq(bias)
+        # Kept, as the weight of an entry is late, and should not be taken into these gates.
+        selected = Signal(self._layouts.value, attrs={"keep": 1})
+        factors  = [Signal(self._layouts.value, reset_less=True, name=f"factor_{lane}")
+                    for lane in range(ACTS_PER_WORD)]
+        m.d.comb += selected.eq(factors[0] | factors[1] | factors[2] | factors[3])
+        for lane, factor in enumerate(factors):
+            m.d.sync += factor.eq(biases[lane])
             with m.If(~self.i.p.multiply | (self._lane != lane)):
                 m.d.sync += factor.eq(0)
-            weight |= factor
-        return weight
+        return power | selected
 
     @property
     def _lane(self):
