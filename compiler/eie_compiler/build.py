@@ -12,7 +12,7 @@ from eie_hdl.numeric import limits
 
 from .files.build_folder import StoredBuild, read_build, write_build, write_images
 from .preprocessing import convert_inputs, quantise_inputs
-from .vectors import Vector, input_packets, n_input_words, packet
+from .vectors import Vector, VectorError, input_packets, n_input_words, packet
 
 __all__ = ["Build", "Words"]
 
@@ -38,6 +38,32 @@ class Build(StoredBuild):
 
     Attributes are those of :class:`~.files.build_folder.StoredBuild`.
     """
+
+    @property
+    def sequence_length(self) -> int:
+        """Vectors that belong together: those of a sequence, or 1 without states."""
+        return self.steps or 1
+
+    def descriptor(self, number: int) -> int:
+        """Return the descriptor at which vector `number` of a batch starts.
+
+        A batch is whole sequences, one after another. The first vector of each resets the states.
+        """
+        begins = number % self.sequence_length == 0
+        return self.first_descriptor + (0 if begins else self.reset)
+
+    def require_sequences(self, n_vectors: int) -> None:
+        """Check that a batch of so many vectors is whole sequences.
+
+        Raises
+        ------
+        VectorError
+            If it is not.
+        """
+        if n_vectors % self.sequence_length:
+            raise VectorError(f"Batch must be whole sequences of {self.steps} vectors, as the "
+                              f"program keeps states from one to the next, not {n_vectors:,} "
+                              f"vectors")
 
     @property
     def settings(self) -> dict[str, dict[str, int]]:
@@ -66,11 +92,13 @@ class Build(StoredBuild):
         ------
         VectorError
             If `inputs` are not real or not finite; or if a word does not have `act_width` bits, or
-            is negative, but the formats rely on there being none.
+            is negative, but the formats rely on there being none; or if the batch is not whole
+            sequences.
         """
         values, saturated = convert_inputs(
             inputs, frac=self.input.frac, width=self.config.act_width, words=words,
             preprocessing=self.preprocessing, nonnegative=self.nonnegative_inputs)
+        self.require_sequences(len(values))
         return Words(values, saturated.sum(axis=1))
 
     def input_packets(self, words: NDArray[np.int64], *, buffer: int = 0) -> NDArray[np.uint64]:

@@ -76,8 +76,7 @@ class GoldenRunner:
     def _compute(self, path: str, words: Words) -> tuple[Words, Statistics]:
         program = self._build.programs[path]
         if path not in self._models:
-            self._models[path] = GoldenModel(program.config, program.images,
-                                             program.first_descriptor)
+            self._models[path] = GoldenModel.of(program)
         placed, statistics = self._models[path].run_counted(
             scatter(program.input, words, program.config.n_pe), program.input.base_word)
         return gather(program.outputs[0], placed[0]), statistics

@@ -266,7 +266,7 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
                           + (f", which is now {former!r}" if former else ""))
     prepared, saturated = _prepare(build, inputs, words=words)
     start = time.perf_counter()
-    model = GoldenModel(build.config, build.images, build.first_descriptor)
+    model = GoldenModel.of(build)
     placed, statistics = model.run_counted(scatter(build.input, prepared,
                                                    build.config.n_pe), build.input.base_word)
     expected = [gather(vector, output) for vector, output in zip(build.outputs, placed)]

@@ -75,6 +75,12 @@ class StoredBuild:
         True if words of inputs must not be negative, as the formats rely on it.
     first_descriptor : :class:`int`
         Descriptor at which the program starts.
+    steps : :class:`int`
+        Vectors of a sequence, in which the program keeps its states; 0 if it has none: each vector
+        is independent.
+    reset : :class:`int`
+        Descriptors at its beginning that reset the states, which only the first vector of a
+        sequence executes. They send nothing.
     report : :class:`dict`
         Build report: sizes, formats, bounds and entry balance; see docs/build-folder.md.
     """
@@ -91,6 +97,8 @@ class StoredBuild:
     preprocessing: FixedPreprocessing | None = None
     nonnegative_inputs: bool = False
     first_descriptor: int = 0
+    steps: int = 0
+    reset: int = 0
 
     @property
     def program(self) -> NDArray[np.uint64]:
@@ -112,10 +120,14 @@ def write_build(folder: str | Path, build: StoredBuild) -> None:
     Raises
     ------
     BuildError
-        If the folder is not of a build but has a file that would be replaced.
+        If the folder is not of a build but has a file that would be replaced, or the program keeps
+        states, which the manifest does not describe.
     OSError
         If a file cannot be written.
     """
+    if build.steps:
+        raise BuildError("build must have no states, as a folder keeps those of a graph only: "
+                         "write the build of the graph")
     files = {_VECTORS, *map(image_file, _instances(build.config))}
     with replaced(Path(folder), _KIND, files) as stage:
         _write(stage, build)

@@ -31,6 +31,9 @@ class Accelerator(LoadableMachine):
               ) -> NDArray[np.float64] | dict[str, NDArray[np.float64]]:
         """Run inferences back to back.
 
+        If the build keeps states, the batch is whole sequences, one after another. An error loses
+        the sequence that was under way; the next batch begins with another one.
+
         Parameters
         ----------
         x : (batch, n_inputs) or (n_inputs,)
@@ -48,7 +51,7 @@ class Accelerator(LoadableMachine):
         Raises
         ------
         VectorError
-            If `x` does not match the input of the network.
+            If `x` does not match the input of the network, or is not whole sequences.
         SaturationWarning
             As a warning, if elements of `x` are beyond the format.
         DriverError, BusError
@@ -85,7 +88,7 @@ class Accelerator(LoadableMachine):
         Raises
         ------
         VectorError, ValueError
-            If `x` does not match the input of the network.
+            If `x` does not match the input of the network, or is not whole sequences.
         ChecksumError
             If no build is loaded, or another program has loaded one.
         DriverError
@@ -108,6 +111,11 @@ class Accelerator(LoadableMachine):
         """Count the cycles in which each PE processes an entry, for one input (n_inputs,).
 
         The machine counts for one PE at a time, so this runs one inference for each PE.
+
+        Raises
+        ------
+        VectorError
+            As for :meth:`run`: if the build keeps states, sequences must have a single vector.
         """
         cycles = np.zeros(self.config.n_pe, np.int64)
         for pe in range(self.config.n_pe):

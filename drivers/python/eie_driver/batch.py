@@ -53,7 +53,7 @@ def run_batch(machine: Machine, build: Build, inputs: Words, *, read_counters: b
     def start(number: int) -> None:
         if number < len(words):
             machine.registers.write("START", buffer=number % len(packets),
-                                    descriptor=build.first_descriptor)
+                                    descriptor=build.descriptor(number))
 
     vectors: list[list[NDArray[np.int64]]] = []
     counters: list[dict[str, int]] = []

@@ -148,16 +148,25 @@ def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
         If images or inputs are invalid.
     """
     config = build.config
-    model = GoldenModel(config, build.images, build.first_descriptor)
-    masks = model.broadcasts(scatter(build.input, words, config.n_pe), build.input.base_word)
+    masks = GoldenModel.of(build).broadcasts(scatter(build.input, words, config.n_pe),
+                                             build.input.base_word)
     memories = Memories(config, build.images)
     paddings = np.concatenate([[0], np.cumsum(memories.codes == 0)])
     program = memories.program
     shared = [_step(config, memories, paddings, program, number,
                     np.any(nonzero, axis=tuple(range(nonzero.ndim - 1))))
               for number, nonzero in enumerate(masks, build.first_descriptor)]
-    return [[step if step.n_sent else step._replace(nonzero=nonzero[image])
-             for step, nonzero in zip(shared, masks)] for image in range(len(words))]
+
+    def steps_of(vector: int) -> list[Step]:
+        """Steps from the descriptor at which a vector starts."""
+        skipped = build.descriptor(vector) - build.first_descriptor
+        # Masks of descriptors that reset states are of sequences.
+        places = [vector // build.sequence_length if number < build.reset else vector
+                  for number in range(len(shared))]
+        return [step if step.n_sent else step._replace(nonzero=nonzero[place])
+                for step, nonzero, place in list(zip(shared, masks, places))[skipped:]]
+
+    return [steps_of(vector) for vector in range(len(words))]
 
 
 def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], program: Any,

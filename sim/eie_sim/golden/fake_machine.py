@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from eie_compiler.vectors import result_order, result_type
 from eie_driver.bus import Bus, BusError
-from eie_hdl.config import EIEConfig
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import COUNTERS, FORMAT_VERSION, Layouts, Memory, n_beats, n_pieces
 from eie_hdl.numeric import wrap
-from eie_hdl.packing import unpack
+from eie_hdl.packing import pack, unpack
 from eie_hdl.registers import (
     PRODUCT_ID,
     REGISTER_WIDTH,
@@ -186,7 +186,10 @@ class FakeMachine(Bus):
                            for pe in range(self.config.n_pe)], axis=-1)
         model = GoldenModel(self.config, self.images, self.get("START", "descriptor"),
                             offset=row - self._input_row(0))
-        outputs, statistics = model.run_counted(inputs.reshape(1, -1), row)
+        outputs, statistics, after = model.run_once(inputs.reshape(1, -1), row)
+        slots = after.reshape(-1, ACTS_PER_WORD, self.config.n_pe)
+        for pe in range(self.config.n_pe):
+            self.images[f"pe_{pe}.act"][:len(slots)] = pack(layouts.act_word, slots[..., pe])
         self.results += [self._vector(output[0]) for output in outputs]
         self._latch({"broadcasts": statistics.broadcasts[0], "macs": statistics.macs[0],
                      "paddings": statistics.paddings[0],

@@ -1,11 +1,12 @@
 """Bit-exact reference of the machine, executing the same memory images as the hardware."""
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eie_compiler.build import Build
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
 
@@ -30,7 +31,7 @@ class Statistics(NamedTuple):
         Entries processed by each PE, padding included.
     saturated : int64 (batch, n_layers)
         Results of each layer that were beyond `act_width` bits. A layer is the consecutive
-        descriptors of one source.
+        descriptors of one source, without those that reset states.
     """
 
     broadcasts: NDArray[np.int64]
@@ -43,9 +44,9 @@ class Statistics(NamedTuple):
 class GoldenModel:
     """Interpreter of the program in the images, on integers, for whole batches.
 
-    Each inference starts from a freshly loaded machine, so it cannot depend on an earlier one.
-    Activations are stored at their hardware addresses, so that a vector that overwrites another by
-    mistake is detected.
+    Each inference, or sequence of a program with states, starts from a freshly loaded machine, so
+    it cannot depend on an earlier one. Activations are stored at their hardware addresses, so that
+    a vector that overwrites another by mistake is detected.
 
     Parameters
     ----------
@@ -58,19 +59,36 @@ class GoldenModel:
     offset : :class:`int`
         Offset of the program's buffer: rows added to the sources and destinations of descriptors
         with `offset_source` and `offset_destination`.
+    steps, reset : :class:`int`
+        Vectors of a sequence, and descriptors that only its first vector executes, as of
+        :class:`~eie_compiler.build.Build`. A batch is whole sequences, one after another.
 
     Raises
     ------
     GoldenError
         If the images do not fit the machine, or the program has no end, addresses memory out of
-        range, or scans rows that may not be written yet.
+        range, scans rows that may not be written yet, or could overlap the one before with its
+        states.
     """
 
     def __init__(self, config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
-                 first: int = 0, offset: int = 0) -> None:
+                 first: int = 0, offset: int = 0, *, steps: int = 0, reset: int = 0) -> None:
         self._config = config
         self._memories = Memories(config, images)
-        self._program = Program(config, self._memories, first, offset)
+        self._sequence_length, self._reset = steps or 1, reset if steps else 0
+        self._begin = self._later = Program(config, self._memories, first, offset)
+        if steps:
+            self._later = Program(config, self._memories, first + reset, offset)
+            for program in (self._begin, self._later):
+                if not self._memories.program["alone"][program.numbers[0]]:
+                    raise GoldenError(f"Descriptor {program.numbers[0]}: alone must be set, as the "
+                                      "program keeps states from one start to the next")
+
+    @classmethod
+    def of(cls, build: Build) -> "GoldenModel":
+        """Make the model of a build."""
+        return cls(build.config, build.images, build.first_descriptor, steps=build.steps,
+                   reset=build.reset)
 
     def run(self, inputs: NDArray[np.int64], base: int = 0) -> list[NDArray[np.int64]]:
         """Run a batch as :meth:`run_counted` does and return its outputs alone."""
@@ -83,7 +101,8 @@ class GoldenModel:
         Parameters
         ----------
         inputs : int64 (batch, n_columns)
-            Activations in order of column number.
+            Activations in order of column number. With states, the vectors of a sequence follow one
+            another.
         base : :class:`int`
             First row of the inputs in the activation SRAMs. Their last row is zero-padded.
 
@@ -97,10 +116,11 @@ class GoldenModel:
         Raises
         ------
         GoldenError
-            If the inputs do not fit, or an activation that is processed selects an invalid column.
+            If the inputs do not fit, are not whole sequences, or an activation that is processed
+            selects an invalid column.
         """
         padded, first, n_columns = self._place(inputs, base)
-        size = max(1, _CHUNK // n_columns)
+        size = max(1, _CHUNK // n_columns) * self._sequence_length
         # At least one chunk, so that shapes are right for an empty batch too.
         starts = range(0, max(1, len(padded)), size)
         results = [self._run_chunk(padded[start:start + size], first, n_columns)
@@ -121,10 +141,25 @@ class GoldenModel:
         :class:`list` of bool (batch, n_columns), or (batch, n_pixels, n_columns) of a loop
             By column number; one array per descriptor, including outputs. Column
             ``segment · length + c − x`` of a pixel is column c of the segment's row of the map.
+            Those of descriptors that reset states are of sequences, not of vectors.
         """
         masks: list[NDArray[np.bool_]] = []
         self._run_chunk(*self._place(inputs, base), masks)
-        return masks
+        resets, steps, n = masks[:self._reset], masks[self._reset:], len(self._later.steps)
+        return resets + [_in_order(steps[number::n]) for number in range(n)]
+
+    def run_once(self, inputs: NDArray[np.int64], base: int = 0
+                 ) -> tuple[list[NDArray[np.int64]], Statistics, NDArray[np.int64]]:
+        """Run the program from its first descriptor for inputs (1, n_columns), as
+        :meth:`run_counted` does; return also the activations that it leaves.
+
+        They are by column number, without those of rows at the end that it does not use.
+        """
+        padded, first, n_columns = self._place(inputs, base)
+        state = self._load(n_columns, 1)
+        state[first:first + padded.shape[1]] = padded.T
+        outputs, statistics = self._run_program(self._begin, 0, state, None)
+        return outputs, statistics, state[:, 0]
 
     def _place(self, inputs: NDArray[np.int64], base: int) -> tuple[NDArray[np.int64], int, int]:
         """Inputs padded to whole rows, the column number of the first, and columns in use."""
@@ -142,39 +177,60 @@ class GoldenModel:
         if base < 0 or base + n_rows > config.act_depth:
             raise GoldenError(f"Inputs must fit rows 0 to {config.act_depth - 1} of the activation "
                               f"SRAMs, not need rows {base} to {base + n_rows - 1}")
+        if len(inputs) % self._sequence_length:
+            raise GoldenError(f"Inputs must be whole sequences of {self._sequence_length} vectors, "
+                              f"not {len(inputs)} vectors")
         padded = np.zeros((len(inputs), n_rows * group), np.int64)
         padded[:, :inputs.shape[1]] = inputs
 
         # Unused rows are not allocated.
         n_columns = max([(base + n_rows) * group,
-                         *(rows.stop for step in self._program.steps
+                         *(rows.stop for step in self._begin.steps
                            for rows in (step.source, step.destination, step.bias, step.factor)
                            if rows)])
         return padded, base * group, n_columns
 
+    def _load(self, n_columns: int, batch: int) -> NDArray[np.int64]:
+        """Activations of loaded machines by column number, so that a vector is a range of rows."""
+        return np.repeat(self._memories.activations[:n_columns, np.newaxis], batch, axis=1)
+
     def _run_chunk(self, inputs: NDArray[np.int64], first: int, n_columns: int,
                    masks: list[NDArray[np.bool_]] | None = None
                    ) -> tuple[list[NDArray[np.int64]], Statistics]:
-        """Run a batch at once. Masks are as large as the patches, so they are made on request."""
-        batch = len(inputs)
-        # All activations by column number, so that a vector is a range of rows.
-        state = np.empty((n_columns, batch), np.int64)
-        state[:] = self._memories.activations[:n_columns, np.newaxis]
-        state[first:first + inputs.shape[1]] = inputs.T
+        """Run sequences at once, vector by vector.
 
+        Masks are as large as the patches, so they are made on request.
+        """
+        length = self._sequence_length
+        state = self._load(n_columns, len(inputs) // length)
+        results = []
+        for number in range(length):
+            state[first:first + inputs.shape[1]] = inputs[number::length].T
+            program, n_reset = (self._later, 0) if number else (self._begin, self._reset)
+            results.append(self._run_program(program, n_reset, state, masks))
+        outputs, statistics = zip(*results)
+        return (list(map(_in_order, zip(*outputs, strict=True))),
+                Statistics(*map(_in_order, zip(*statistics))))
+
+    def _run_program(self, program: Program, n_reset: int, state: NDArray[np.int64],
+                     masks: list[NDArray[np.bool_]] | None
+                     ) -> tuple[list[NDArray[np.int64]], Statistics]:
+        """Run a program, which begins with descriptors that reset states, and changes `state`."""
+        batch = state.shape[1]
         outputs = []
         broadcasts = np.zeros(batch, np.int64)
         macs = np.zeros(batch, np.int64)
         entries = np.zeros((batch, self._config.n_pe), np.int64)
         saturated: list[NDArray[np.int64]] = []
         scanned = None
-        for number, step in zip(self._program.numbers, self._program.steps):
+        for place, (number, step) in enumerate(zip(program.numbers, program.steps)):
             if masks is not None:
                 masks.append(_mask(step, state[step.source]))
             if (tile := step.tile) is None:
                 outputs.append(state[step.source][:step.n_sent].T.copy())
                 continue
-            if step.source != scanned:
+            is_reset = place < n_reset
+            if step.source != scanned and not is_reset:
                 saturated.append(np.zeros(batch, np.int64))
                 scanned = step.source
             end = step.destination.start
@@ -190,7 +246,8 @@ class GoldenModel:
                 acc = tile.accumulate(patches, sent, limits(self._config.act_width)[0])
                 results = self._round(step, acc + _addend(step, state))
                 words = saturate(results, self._config.act_width)
-                saturated[-1] += (words != results).sum(axis=(0, 1))
+                if not is_reset:
+                    saturated[-1] += (words != results).sum(axis=(0, 1))
                 written = apply_table(step.table, words, self._config.act_width)
                 # The slots of a pixel follow those of the pixel before.
                 begin, end = end, end + n_pixels * len(written)
@@ -219,6 +276,11 @@ def _addend(step: Step, state: NDArray[np.int64]) -> NDArray[np.int64]:
     if step.factor is None:
         return bias << step.bias_shift
     return bias * state[step.factor, np.newaxis]
+
+
+def _in_order(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Join arrays (sequences, ...) of the first, second, … vector of each, sequence by sequence."""
+    return np.concatenate(np.stack(parts, axis=1)) if len(parts[0]) else parts[0]
 
 
 def _patches(step: Step, source: NDArray[np.int64]
