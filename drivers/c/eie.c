@@ -170,6 +170,7 @@ static void discard_pending(struct eie *eie)
     write_register(eie, EIE_IRQ_ENABLE, port->wait == NULL ? 0 : events);
     eie->ended = eie->submitted = eie->collected = read_register(eie, EIE_PROGRAMS);
     eie->failed = eie->interrupted = false;
+    eie->step = 0;
 }
 
 static void write_settings(const struct eie *eie, const struct eie_model *model)
@@ -244,6 +245,7 @@ enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
     write_settings(eie, model);
     eie->model = model;
     eie->memory = *memory;
+    eie->step = 0;
     return EIE_OK;
 }
 
@@ -256,6 +258,7 @@ enum eie_status eie_select(struct eie *eie, const struct eie_model *model,
     if (!is_ready(eie))
         return EIE_FAIL_BUSY;
     eie->memory = *memory;
+    eie->step = 0;
     if (model == former)
         return EIE_OK;
     eie->model = NULL;
@@ -300,8 +303,10 @@ enum eie_status eie_submit(struct eie *eie, const int32_t *inputs)
     if (status != EIE_OK)
         return status;
     eie->submitted++;
+    const uint32_t descriptor = model->descriptor + (eie->step > 0 ? model->reset : 0);
     write_register(eie, EIE_START, buffer << EIE_START_BUFFER_SHIFT
-                                   | model->descriptor << EIE_START_DESCRIPTOR_SHIFT);
+                                   | descriptor << EIE_START_DESCRIPTOR_SHIFT);
+    eie->step = eie->step + 1 < model->steps ? eie->step + 1 : 0;
     eie->interrupted = false;
     return EIE_OK;
 }

@@ -29,7 +29,8 @@ extern "C" {
     X(FAIL_LENGTH, "a packet of results has another length than in the model") \
     X(FAIL_BUSY, "inferences are pending, or an earlier call has failed: call eie_clear()") \
     X(FAIL_EMPTY, "no inference is pending, or no model is loaded") \
-    X(FAIL_VALUE, "an input is out of range of the machine's activations")
+    X(FAIL_VALUE, "an input is out of range of the machine's activations") \
+    X(FAIL_STATES, "the states of the network cannot be continued: run it")
 
 #define EIE_STATUS_NAME(name, text) EIE_##name,
 enum eie_status { EIE_STATUSES(EIE_STATUS_NAME) EIE_N_STATUSES };
@@ -109,6 +110,10 @@ struct eie_model {
     size_t n_packets;
     uint32_t checksum;
     uint32_t descriptor;                    /* first one of the program */
+    uint32_t steps;                         /* inferences of a sequence, in which the program keeps
+                                             * states; 0 if it has none */
+    uint32_t reset;                         /* first descriptors, which reset the states: only the
+                                             * first inference of a sequence executes them */
 
     uint32_t n_inputs;
     int input_frac;                         /* an element x means x / 2^input_frac */
@@ -144,6 +149,7 @@ struct eie {
     struct eie_memory memory;
     uint32_t submitted;                 /* inferences, counted as by register PROGRAMS */
     uint32_t collected;
+    uint32_t step;                      /* number of the next inference in its sequence */
     volatile uint32_t ended;            /* written by the interrupt handler, as is `failed` */
     volatile bool failed;
     bool interrupted;                   /* a call did not end: its results may still come */
@@ -171,14 +177,16 @@ enum eie_status eie_load(struct eie *eie, const struct eie_model *model,
                          const struct eie_memory *memory);
 
 /* Choose a model for the next inferences. If the loaded one is of the same load, its memories are
- * kept, and only the settings are written; otherwise this is eie_load(). */
+ * kept, and only the settings are written; otherwise this is eie_load(). If the model keeps states,
+ * the next inference begins a sequence, as after eie_load(), eie_clear() and eie_reset(). */
 enum eie_status eie_select(struct eie *eie, const struct eie_model *model,
                            const struct eie_memory *memory);
 
 /* Most inferences that can be pending. */
 uint32_t eie_most_pending(const struct eie_model *model);
 
-/* Send an input vector and start its inference, or queue it while others run. If the model has two
+/* Send an input vector and start its inference, or queue it while others run. If the model keeps
+ * states, successive inferences are those of a sequence, then of the next one. If the model has two
  * input buffers, three inferences can be pending, of which the machine runs two at a time; otherwise
  * one. */
 enum eie_status eie_submit(struct eie *eie, const int32_t *inputs);

@@ -178,5 +178,7 @@ enum eie_status eie_network_run(struct eie_execution *execution, const int32_t *
 enum eie_status eie_network_continue(struct eie_execution *execution, const int32_t *inputs,
                                      int32_t *outputs)
 {
+    if (execution->network->resets_states)
+        return EIE_FAIL_STATES;
     return run_from(execution, execution->network->n_resets, inputs, outputs);
 }

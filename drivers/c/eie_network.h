@@ -124,6 +124,8 @@ struct eie_network {
     const struct eie_step *steps;
     size_t n_steps;
     size_t n_resets;                        /* first steps, which set the states of scans to zero */
+    bool resets_states;                     /* programs reset states whenever the network is run, so
+                                             * that it cannot be continued */
 };
 
 /* A network on a machine. The application sets the first four members. */
@@ -150,7 +152,9 @@ enum eie_status eie_network_run(struct eie_execution *execution, const int32_t *
 
 /* Run the network with the states of scans that the last run left, for sequences that come in parts.
  * Nothing may have written to the arena meanwhile. After a failure the states are undefined: begin
- * with eie_network_run(). */
+ * with eie_network_run().
+ *
+ * EIE_FAIL_STATES if the machine keeps states, of which the next run resets those of this one. */
 enum eie_status eie_network_continue(struct eie_execution *execution, const int32_t *inputs,
                                      int32_t *outputs);
 

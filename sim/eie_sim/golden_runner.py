@@ -61,7 +61,7 @@ class GoldenRunner:
             for prediction in predict_build(program, words[sample]):
                 node.add_counters(prediction.counters)
             if len(sample):
-                timed = words[spread(len(words), SAMPLE)]
+                timed = words[spread(len(words), SAMPLE, program.sequence_length)]
                 node.timed += len(timed)
                 node.cycles += predict_back_to_back(program, timed).interval
             self._advance(path, len(words))

@@ -26,7 +26,7 @@ _BYTES_PER_BEAT = BEAT_WIDTH // 8
 
 
 class HexExportError(ValueError):
-    """Name of a network that its machine has already."""
+    """Name of a network that its machine has already, or a build that the bench cannot run."""
 
 
 def example_inputs(build: Build, count: int = 4) -> NDArray[np.int64]:
@@ -61,7 +61,8 @@ def export_hex(build: Build, folder: str | Path, inputs: ArrayLike, *, words: bo
     Raises
     ------
     HexExportError
-        If both names are equal, or the machine has the name of the bench.
+        If both names are equal, or the machine has the name of the bench; or if the build keeps
+        states, as the bench starts each inference at the same descriptor.
     VerilogNameError
         If a name is invalid.
     VectorError
@@ -73,6 +74,9 @@ def export_hex(build: Build, folder: str | Path, inputs: ArrayLike, *, words: bo
     if machine == f"{name}_bench":
         raise HexExportError(f"machine must not be {machine}, the name of the bench: choose "
                              f"another name of the network")
+    if build.steps:
+        raise HexExportError("build must keep no states, as the bench starts all inferences at one "
+                             "descriptor: run it with the driver in Python or C")
     values = prepare(build, inputs, words=words)
     sent = build.input_packets(values)
     received = _results(build, values)

@@ -73,8 +73,8 @@ class EndToEnd(NamedTuple):
         Lower bound: the greatest of broadcasts, entries of the busiest PE, input beats and result
         beats.
     latency : :class:`int`
-        Cycles of the first inference alone, from its last input beat to its last result beat. The
-        driver starts the program between them.
+        Cycles of the first inference, or sequence, alone, from its last input beat to its last
+        result beat. The driver starts the program between them.
     """
 
     inferences: int
@@ -207,8 +207,8 @@ def prepare(build: Build, inputs: ArrayLike, *, words: bool = False) -> NDArray[
     Raises
     ------
     VectorError
-        If the batch is empty, the shape does not match the network, the type is not numeric, or a
-        word is not of the machine's width.
+        If the batch is empty or not whole sequences, the shape does not match the network, the type
+        is not numeric, or a word is not of the machine's width.
     """
     return _prepare(build, inputs, words=words).values
 
@@ -246,10 +246,10 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
     cache
         As for :func:`.rtl.cocotb_engine.run`.
     end_to_end : :class:`bool`
-        Also measure cycles of inferences back to back, in a second run of 32 inferences on one
-        machine: of the first inputs, or of all of them again and again; then of the first input
-        alone. Their results are compared, too. The cycle model predicts the same. Ignored by the
-        golden model, which has no cycles.
+        Also measure cycles of inferences back to back, in a second run of 32 inferences, or as
+        many as whole sequences have, on one machine: of the first inputs, or of all of them again
+        and again; then of the first input, or sequence, alone. Their results are compared, too. The
+        cycle model predicts the same. Ignored by the golden model, which has no cycles.
 
     Raises
     ------
@@ -290,16 +290,16 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
                                    folder=folder, cache=cache, load=load)
     measured, mismatches = None, cocotb_engine.compare(build, result.outputs, expected)
     if end_to_end:
-        chosen = np.arange(BACK_TO_BACK) % len(prepared)
+        chosen = _choose_back_to_back(build, len(prepared))
         again = (verilator_engine.run(build, prepared[chosen], cache=cache, read_counters=False,
                                       alone=True, machines=1) if engine == "verilator" else
                  cocotb_engine.run(build, prepared[chosen], simulator=simulator, cache=cache,
                                    load=load, read_counters=False, alone=True))
         assert again.latency is not None
-        measured = EndToEnd(BACK_TO_BACK, again.interval / BACK_TO_BACK,
+        measured = EndToEnd(len(chosen), again.interval / len(chosen),
                             _find_bound(build, statistics.broadcasts[chosen],
                                        statistics.entries[chosen]), again.latency)
-        chosen = np.append(chosen, chosen[0])
+        chosen = np.append(chosen, chosen[:build.sequence_length])
         mismatches += [
             dataclasses.replace(one, image=int(chosen[one.image])) for one in
             cocotb_engine.compare(build, again.outputs, [output[chosen] for output in expected])]
@@ -316,11 +316,17 @@ def _stack(counters: Sequence[Mapping[str, int]]) -> dict[str, NDArray[np.int64]
 
 
 def _predict_end_to_end(build: Build, words: NDArray[np.int64], statistics: Statistics) -> EndToEnd:
-    chosen = np.arange(BACK_TO_BACK) % len(words)
+    chosen = _choose_back_to_back(build, len(words))
     interval = predict_back_to_back(build, words[chosen]).interval
-    return EndToEnd(BACK_TO_BACK, interval / BACK_TO_BACK,
+    return EndToEnd(len(chosen), interval / len(chosen),
                     _find_bound(build, statistics.broadcasts[chosen], statistics.entries[chosen]),
-                    predict_back_to_back(build, words[:1]).latency)
+                    predict_back_to_back(build, words[:build.sequence_length]).latency)
+
+
+def _choose_back_to_back(build: Build, n_vectors: int) -> NDArray[np.int64]:
+    """Choose the inputs that are run back to back: whole sequences."""
+    length = build.sequence_length
+    return np.arange(-(-BACK_TO_BACK // length) * length) % n_vectors
 
 
 def _find_bound(build: Build, broadcasts: NDArray[np.int64], entries: NDArray[np.int64]) -> float:

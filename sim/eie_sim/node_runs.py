@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from eie_compiler.graph.graph import Scan
 from eie_compiler.graph_build import GraphBuild, count_vectors, walk_uses
+from eie_compiler.sampling import whole_sequences
 from eie_hdl.format import COUNTERS
 
 from .golden.model import Statistics
@@ -18,7 +19,8 @@ from .rtl.measured_driver import Measured
 
 __all__ = ["SAMPLE", "Difference", "NodeRun", "make_runs"]
 
-#: Vectors of a node, evenly spread over the batch, whose counters are read or predicted.
+#: Vectors of a node, evenly spread over the batch, whose counters are read or predicted. Those of
+#: one sequence may be more.
 SAMPLE = 64
 
 #: Counters that the golden model has as well.
@@ -53,8 +55,9 @@ class NodeRun:
         Name of its computation.
     on_accelerator : :class:`bool`
         True for layers; the host computes the others.
-    planned : :class:`int`
-        Vectors of the whole batch.
+    planned, sequence_length : :class:`int`
+        Vectors of the whole batch, and those of a sequence, or 1: as of
+        :class:`~eie_compiler.build.Build`.
     vectors, elements, saturated : :class:`int`
         Vectors computed, elements of results, and how many of these were beyond their format.
     counters : :class:`dict` of :class:`str` to :class:`int`
@@ -79,6 +82,7 @@ class NodeRun:
     operation: str
     on_accelerator: bool
     planned: int = 0
+    sequence_length: int = 1
     vectors: int = 0
     elements: int = 0
     saturated: int = 0
@@ -96,9 +100,14 @@ class NodeRun:
     first: Difference | None = None
 
     def choose(self, n_vectors: int) -> NDArray[np.int64]:
-        """Choose vectors of the next call that are sampled; call it before :meth:`count`."""
-        stride = -(-self.planned // SAMPLE)
-        return np.arange(-self.vectors % stride, n_vectors, stride)
+        """Choose vectors of the next call that are sampled; call it before :meth:`count`.
+
+        They are whole sequences.
+        """
+        length = self.sequence_length
+        stride = -(-self.planned // length // max(1, SAMPLE // length))
+        return whole_sequences(
+            np.arange(-(self.vectors // length) % stride, n_vectors // length, stride), length)
 
     def count(self, results: NDArray[np.int64], statistics: Statistics) -> None:
         """Count the work of a call, according to the golden model."""
@@ -177,6 +186,7 @@ def make_runs(build: GraphBuild, batch: int) -> dict[str, NodeRun]:
         run = NodeRun(use.path, operations[use.path], use.path in build.programs)
         if run.on_accelerator:
             run.planned = batch * count_vectors(use)
+            run.sequence_length = build.programs[use.path].sequence_length
         elif not isinstance(use.node.computation, Scan):    # whose elements are those of its nodes
             run.elements = batch * use.times * math.prod(use.graph.shapes[use.node.name])
         runs[use.path] = run

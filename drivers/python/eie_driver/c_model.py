@@ -98,6 +98,8 @@ def model_tables(build: Build, name: str, load: LoadTables, *, machine: str, sco
         "result_width": _result_width(build)}
     if build.first_descriptor:
         fields["descriptor"] = build.first_descriptor
+    if build.steps:
+        fields |= {"steps": build.steps, "reset": build.reset}
     if clears := build.clearing_packets():
         fields |= {"clears": f"{name}_clears", "clear_beats": len(clears[0])}
     if build.preprocessing is not None:

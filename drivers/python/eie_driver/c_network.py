@@ -119,11 +119,13 @@ def _source(build: GraphBuild, steps: Steps, name: str) -> Iterator[str]:
                         f"{steps.tensors[tensor].place}, {graph.fracs[tensor]}, "
                         f"{str(nonnegative).lower()}, {preprocessing}}},\n")
         yield f"static const struct eie_tensor {name}_{part}[] = {{\n{''.join(rows)}}};\n"
+    keeps_states = any(program.steps for program in build.programs.values())
     yield structure("const struct eie_network", name, {
         "name": f'"{name}"', "width": config.act_width,
         "inputs": f"{name}_inputs", "n_inputs": len(sets["inputs"]),
         "outputs": f"{name}_outputs", "n_outputs": len(sets["outputs"]),
-        "steps": f"{name}_steps", "n_steps": len(lines), "n_resets": len(steps.resets)})
+        "steps": f"{name}_steps", "n_steps": len(lines), "n_resets": len(steps.resets),
+        **({"resets_states": "true"} if keeps_states else {})})
 
 
 def _compact(preprocessing: FixedPreprocessing, shape: Shape) -> tuple[FixedPreprocessing, int]:

@@ -43,7 +43,7 @@ class Memory(ctypes.Structure):
 
 class _Machine(ctypes.Structure):
     _fields_ = [("port", _POINTER), ("model", _POINTER), ("address", _U32), ("memory", Memory),
-                ("submitted", _U32), ("collected", _U32), ("ended", _U32),
+                ("submitted", _U32), ("collected", _U32), ("step", _U32), ("ended", _U32),
                 ("failed", ctypes.c_bool), ("interrupted", ctypes.c_bool)]
 
 

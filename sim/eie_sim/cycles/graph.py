@@ -16,7 +16,9 @@ from eie_compiler.lowering.loops import set_loops
 from eie_compiler.lowering.pooling import lower_subgraph_means
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.sampling import spread
+from eie_compiler.vectors import gather, scatter
 
+from ..golden.model import GoldenModel
 from .model import predict_back_to_back
 from .steps import build_steps
 
@@ -31,8 +33,8 @@ _CALLS = 8
 def predict_graph(build: GraphBuild, words: Mapping[str, Words], most: int) -> dict[str, float]:
     """Predict the cycles of each program for a batch, the vectors of a call back to back.
 
-    They are those of the engine ``"cycle-model"``, but layers are computed without the golden
-    model, and only some steps of a scan are predicted.
+    They are those of the engine ``"cycle-model"``, but layers of programs without states are
+    computed without the golden model, and only some steps of a scan are predicted.
 
     Parameters
     ----------
@@ -58,7 +60,8 @@ def predict_graph(build: GraphBuild, words: Mapping[str, Words], most: int) -> d
 
     def run(path: str, vectors: Words) -> Words:
         counts[path] += len(vectors)
-        calls[path].append(vectors[spread(len(vectors), most)])
+        length = build.programs[path].sequence_length
+        calls[path].append(vectors[spread(len(vectors), most, length)])
         return compute(path, vectors)
 
     Execution(build.graph, build.config.act_width, run).run(words)
@@ -78,6 +81,11 @@ def _make_runner(build: GraphBuild) -> Callable[[str, Words], Words]:
         return vectors
 
     def run_program(path: str, vectors: Words) -> Words:
+        lowered = build.programs[path]
+        if lowered.steps:    # the layers do not say what its states are
+            (placed,) = GoldenModel.of(lowered).run(
+                scatter(lowered.input, vectors, lowered.config.n_pe), lowered.input.base_word)
+            return gather(lowered.outputs[0], placed)
         program = programs[path]
         if isinstance(program, CompressedNetwork):
             patches = program.patches

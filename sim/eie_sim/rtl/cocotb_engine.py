@@ -45,8 +45,8 @@ class SimulationResult:
         Clock cycles from the first beat of the first input to the last beat of the last result,
         both included; of all machines together.
     latency : :class:`int`, optional
-        Clock cycles from the last input beat to the last result beat of an inference alone, if it
-        was run.
+        Clock cycles from the last input beat to the last result beat of an inference, or sequence,
+        alone, if it was run.
     seconds : :class:`float`
         Time of the simulation, without compiling the simulator.
     traffic : :class:`dict` of :class:`str` to :class:`int`
@@ -110,8 +110,8 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     read_counters : :class:`bool`
         Read the counters, as for :meth:`eie_driver.accelerator.Accelerator.run`.
     alone : :class:`bool`
-        After the others, run the first input again, alone, and measure its latency. Its results
-        are the last.
+        After the others, run the first input, or sequence, again, alone, and measure its latency.
+        Its results are the last.
     pause : :class:`float`
         Probability per cycle and bus channel that the host keeps VALID or READY low.
     seed : :class:`int`
@@ -140,13 +140,15 @@ def run(build: Build, inputs: NDArray[np.int64], *, simulator: str = "verilator"
     _check_instance(build, waves)
     job = {"deadline": deadline(build) / (1 - pause), "bus": {"pause": pause, "seed": seed},
            "driver": {"send": load == "stream", "read_counters": read_counters,
-                      "alone": alone}}
+                      "alone": alone},
+           # Folders of builds have no states.
+           "states": {"steps": build.steps, "reset": build.reset}}
 
     design = compile_design(files or verilog(build.config, cache), top="eie",
                             simulator=simulator, cache=cache, waves=waves and f"core.{waves}",
                             repeated=["eie_pe"])
     with job_folder(folder) as path:
-        build.save(path / "build")
+        dataclasses.replace(build, steps=0, reset=0).save(path / "build")
         np.save(path / "inputs.npy", inputs, allow_pickle=False)
         (path / "job.json").write_text(json.dumps(job), encoding="utf-8")
         begin = time.perf_counter()

@@ -80,6 +80,7 @@ class MeasuredDriver:
         ----------
         sample : int64 (samples,)
             Numbers of the vectors that are run once more, one after another, to read the counters.
+            Of a program with states, they are whole sequences.
         """
         begin = self._bus.cycles
         loads = int(self._driver.select(path))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
+from eie_compiler.sampling import divide
 from eie_driver.accelerator import Accelerator
 from eie_driver.batch import Run
 from eie_driver.c_model import count_input_beats, count_result_beats
@@ -61,8 +62,11 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
     library = make_library(build.config, cache)
     paused = pauses.bound(count_input_beats(build), count_result_beats(build))
     cycles = round((deadline(build) + paused) / (1 - pause))
-    n_machines = max(1, min(machines or len(os.sched_getaffinity(0)), len(inputs)))
-    parts = np.array_split(inputs, n_machines)
+    length = build.sequence_length
+    n_machines = max(1, min(machines or len(os.sched_getaffinity(0)), len(inputs) // length))
+    parts = [inputs[share] for share in divide(len(inputs), n_machines, length)]
+    # Whole sequences.
+    size = max(1, _BATCH // length) * length
     failed = threading.Event()
     begin = time.perf_counter()
 
@@ -74,14 +78,14 @@ def run(build: Build, inputs: NDArray[np.int64], *, cache: str | Path | None = N
             machine.load(build)
             bus.take_interval()
             bus.set_pauses(pauses)
-            for start in range(0, max(1, len(parts[number])), _BATCH):
+            for start in range(0, max(1, len(parts[number])), size):
                 if not failed.is_set():
-                    batch = parts[number][start:start + _BATCH]
+                    batch = parts[number][start:start + size]
                     runs.append(machine.run(batch, words=True,
                                             read_counters=read_counters))
             interval = bus.take_interval()
             if alone and number == n_machines - 1:
-                runs.append(machine.run(inputs[:1], words=True, read_counters=read_counters))
+                runs.append(machine.run(inputs[:length], words=True, read_counters=read_counters))
             return runs, bus, bus.cycles, interval, bus.latency
 
     with ThreadPoolExecutor(n_machines) as pool, _set_on_failure(failed):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.graph_build import GraphBuild
+from eie_compiler.sampling import divide
 
 from .cocotb_engine import deadline
 from .measured_driver import BATCH, Measured, MeasuredDriver, join
@@ -44,6 +45,7 @@ class VerilatorMachines:
 
     def __init__(self, build: GraphBuild, *, cache: str | Path | None = None,
                  machines: int | None = None) -> None:
+        self._build = build
         library = make_library(build.config, cache)
         cycles = max(map(deadline, build.programs.values()))
         n_machines = machines or len(os.sched_getaffinity(0))
@@ -79,14 +81,17 @@ class VerilatorMachines:
         DriverError, BusError
             If a machine hangs, or reports an error.
         """
-        ends = np.linspace(0, len(words), len(self._drivers) + 1).astype(int)
+        length = self._build.programs[path].sequence_length
+        shares = divide(len(words), len(self._drivers), length)
+        # Whole sequences.
+        batch = max(1, BATCH // length) * length
 
         def work(number: int) -> list[Measured]:
-            first, last = int(ends[number]), int(ends[number + 1])
+            share = shares[number]
             driver, parts = self._drivers[number].result(), []
             try:
-                for start in range(first, last, BATCH):
-                    stop = min(start + BATCH, last)
+                for start in range(share.start, share.stop, batch):
+                    stop = min(start + batch, share.stop)
                     if not self._failed.is_set():
                         chosen = sample[(sample >= start) & (sample < stop)] - start
                         parts.append(driver.run(path, words[start:stop], chosen))

@@ -4,6 +4,7 @@ The environment variable EIE_JOB names a folder with a build, `inputs.npy` and p
 `job.json`. Results go to `results.npz` and `results.json` in it.
 """
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -18,18 +19,21 @@ from eie_sim.rtl.cocotb_bus import CocotbBus
 from eie_sim.rtl.simulators import CLOCK_PERIOD
 
 
-def infer(bus, folder, *, timeout, send, read_counters, alone, take_interval):
-    """Load the build and run all inputs, as host software does, then the first one `alone`.
+def infer(bus, folder, *, timeout, states, send, read_counters, alone, take_interval):
+    """Load the build and run all inputs, as host software does, then the first one, or the first
+    sequence, `alone`.
 
     Returns the runs, and the interval of the first.
     """
     machine, inputs = Accelerator(bus, timeout=timeout), np.load(folder / "inputs.npy")
-    machine.load(Build.load(folder / "build"), send=send)
+    build = dataclasses.replace(Build.load(folder / "build"), **states)
+    machine.load(build, send=send)
     take_interval()
     runs = [machine.run(inputs, words=True, read_counters=read_counters)]
     interval = take_interval()
     if alone:
-        runs.append(machine.run(inputs[:1], words=True, read_counters=read_counters))
+        runs.append(machine.run(inputs[:build.sequence_length], words=True,
+                                read_counters=read_counters))
     return runs, interval
 
 
@@ -45,7 +49,7 @@ async def run(dut, wrap=lambda bus: bus, timeout=None):
     await bus.start()
     runs, interval = await bridge(infer)(
         wrap(bus), folder, timeout=timeout or deadline, take_interval=bus.take_interval,
-        **job["driver"])
+        states=job["states"], **job["driver"])
     np.savez(folder / "results.npz", allow_pickle=False,
              **{f"output{number}": np.concatenate(parts)
                 for number, parts in enumerate(zip(*(run.outputs for run in runs)))})
