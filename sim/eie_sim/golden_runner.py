@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from eie_compiler.graph_build import GraphBuild
 from eie_compiler.sampling import spread
-from eie_compiler.vectors import gather, scatter
 
 from .cycles.model import predict_back_to_back, predict_build
-from .golden.model import GoldenModel, Statistics
+from .golden.build_model import BuildModel
+from .golden.model import Statistics
 from .node_runs import SAMPLE, NodeRun
 
 __all__ = ["Call", "GoldenRunner"]
@@ -48,7 +48,7 @@ class GoldenRunner:
         self._runs = runs
         self._advance = advance
         self._predict = predict
-        self._models: dict[str, GoldenModel] = {}
+        self._models: dict[str, BuildModel] = {}
 
     def run(self, path: str, words: Words) -> Words:
         program, node = self._build.programs[path], self._runs[path]
@@ -74,9 +74,7 @@ class GoldenRunner:
             self.steps.append(words)
 
     def _compute(self, path: str, words: Words) -> tuple[Words, Statistics]:
-        program = self._build.programs[path]
         if path not in self._models:
-            self._models[path] = GoldenModel.of(program)
-        placed, statistics = self._models[path].run_counted(
-            scatter(program.input, words, program.config.n_pe), program.input.base_word)
-        return gather(program.outputs[0], placed[0]), statistics
+            self._models[path] = BuildModel(self._build.programs[path])
+        outputs, statistics = self._models[path].run(words)
+        return outputs[0], statistics

@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from eie_compiler.build import Build, Words
 from eie_compiler.preprocessing import make_batch
-from eie_compiler.vectors import gather, output_columns, scatter
+from eie_compiler.vectors import output_columns
 from eie_hdl.format import COUNTERS, n_result_beats
 
 from .cycles.model import predict_back_to_back, predict_build
-from .golden.model import GoldenModel, Statistics
+from .golden.build_model import BuildModel
+from .golden.model import Statistics
 from .rtl import cocotb_engine, verilator_engine
 
 __all__ = ["BACK_TO_BACK", "EndToEnd", "Engine", "EngineError", "Inference", "Saturation",
@@ -266,10 +267,7 @@ def infer(build: Build, inputs: ArrayLike, *, engine: Engine, words: bool = Fals
                           + (f", which is now {former!r}" if former else ""))
     prepared, saturated = _prepare(build, inputs, words=words)
     start = time.perf_counter()
-    model = GoldenModel.of(build)
-    placed, statistics = model.run_counted(scatter(build.input, prepared,
-                                                   build.config.n_pe), build.input.base_word)
-    expected = [gather(vector, output) for vector, output in zip(build.outputs, placed)]
+    expected, statistics = BuildModel(build).run(prepared)
     names = [vector.name for vector in build.outputs]
     saturation = _saturation(build, saturated, statistics)
     if engine == "golden":

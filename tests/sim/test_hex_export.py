@@ -158,3 +158,9 @@ def test_the_machine_must_not_have_the_name_of_the_network_or_its_bench(tmp_path
     with pytest.raises(HexExportError, match=message):
         export_hex(build, tmp_path, example_inputs(build), words=True, name="left",
                    machine=machine)
+
+
+def test_a_build_with_states_is_refused(tmp_path):
+    build = dataclasses.replace(make_build("one"), steps=2)
+    with pytest.raises(HexExportError, match="^build must keep no states, as the bench starts"):
+        export_hex(build, tmp_path, example_inputs(build), words=True)

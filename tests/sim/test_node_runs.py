@@ -51,3 +51,18 @@ def test_the_first_difference_is_kept():
     assert run.first == ((1, 1), 9, 4)
     with pytest.raises(ValueError, match=r"Results of node 'a' must have shape \(2, 3\), not"):
         run.compare(got[:1], expected)
+
+
+@pytest.mark.parametrize("length", [5, 64, 100])
+@pytest.mark.parametrize("calls", [[1000], [1, 2, 3, 300], [1] * 90])
+def test_the_sample_is_of_whole_sequences(calls, length):
+    run = NodeRun("a", "LSTM", True, planned=sum(calls) * length, sequence_length=length)
+    chosen = []
+    for n_sequences in calls:
+        chosen += (run.vectors + run.choose(n_sequences * length)).tolist()
+        n_vectors = n_sequences * length
+        run.count(np.zeros((n_vectors, 2), np.int64), statistics_of(n_vectors))
+    sequences, steps = np.divmod(np.reshape(chosen, (-1, length)), length)
+    assert (steps == np.arange(length)).all() and (sequences == sequences[:, :1]).all()
+    assert len(chosen) <= max(SAMPLE, length) and chosen[0] == 0
+    assert len(set(np.diff(sequences[:, 0]))) <= 1

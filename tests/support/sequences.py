@@ -6,13 +6,17 @@ import numpy as np
 
 from eie_compiler.build import Build
 from eie_compiler.files.build_manifest import describe_memory
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph_build import GraphBuild
+from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.random_networks import random_network
 from eie_compiler.vectors import Vector
 from eie_hdl.config import EIEConfig
 from eie_hdl.format import last_element
 
 from .loop_machine import LoopMachine
 
-__all__ = ["CONFIG", "N", "RecurrentLayer", "draw_words", "make_layer"]
+__all__ = ["CONFIG", "N", "RecurrentLayer", "draw_words", "make_graph", "make_layer"]
 
 CONFIG = EIEConfig(
     n_pe=4, v_width=3, z_width=2, entries_per_word=2, queue_depth=4, act_width=8, codebook_width=7,
@@ -27,7 +31,7 @@ _INITIAL, _BIAS, _RESULT, _INPUT = 0, 1, 2, 3
 _STATE = _INPUT + 1
 _STRIDE = 2
 
-_SHIFT = 6
+_SHIFT = 7
 _BIAS_SHIFT = 3
 
 #: Descriptors of the program before this one.
@@ -56,6 +60,18 @@ class RecurrentLayer:
     initial: np.ndarray
     bias_shift: int = _BIAS_SHIFT
     shift: int = _SHIFT
+
+    def compute(self, words: np.ndarray) -> np.ndarray:
+        """Compute the results (batch, N) of whole sequences (batch, N), one step at a time."""
+        results = []
+        for sequence in np.split(words, len(words) // self.build.steps):
+            state = self.initial
+            for x in sequence:
+                acc = self.weights @ np.concatenate([x, state]) + (self.bias << self.bias_shift)
+                rounded = (acc + (1 << self.shift - 1)) >> self.shift
+                state = np.clip(rounded, 0, 127)
+                results.append(state)
+        return np.array(results)
 
 
 def make_layer(*, steps: int, buffers: int = 1, seed: int = 1) -> RecurrentLayer:
@@ -109,6 +125,16 @@ def _copy(machine, row, destination, **flags):
         end={"destination": destination, "bias": row, "bias_shift": 1, "shift": 1},
         loop={"y": 1, "width": 1, "length": 1, "last_slot": N // CONFIG.n_pe - 1}, barrier=1,
         **flags)
+
+
+def make_graph(layer: RecurrentLayer, n_vectors: int) -> GraphBuild:
+    """Make the build of a graph whose only program is the layer, for inputs (n_vectors, N)."""
+    rng = np.random.default_rng(1)
+    network = random_network(rng, [N, N], v_width=CONFIG.v_width, frac=0)
+    graph = Graph({"x": (n_vectors, N)}, (Node("layer", network, ("x",)),), ("layer",),
+                  {"x": 0, "layer": 0})
+    build = compile_graph(graph, CONFIG)
+    return dataclasses.replace(build, programs={"layer": layer.build})
 
 
 def draw_words(n_sequences: int, steps: int, *, seed: int = 2) -> np.ndarray:

@@ -16,9 +16,8 @@ from eie_compiler.lowering.loops import set_loops
 from eie_compiler.lowering.pooling import lower_subgraph_means
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.sampling import spread
-from eie_compiler.vectors import gather, scatter
 
-from ..golden.model import GoldenModel
+from ..golden.build_model import BuildModel
 from .model import predict_back_to_back
 from .steps import build_steps
 
@@ -83,9 +82,8 @@ def _make_runner(build: GraphBuild) -> Callable[[str, Words], Words]:
     def run_program(path: str, vectors: Words) -> Words:
         lowered = build.programs[path]
         if lowered.steps:    # the layers do not say what its states are
-            (placed,) = GoldenModel.of(lowered).run(
-                scatter(lowered.input, vectors, lowered.config.n_pe), lowered.input.base_word)
-            return gather(lowered.outputs[0], placed)
+            (results,), _ = BuildModel(lowered).run(vectors)
+            return results
         program = programs[path]
         if isinstance(program, CompressedNetwork):
             patches = program.patches

@@ -10,12 +10,11 @@ from eie_compiler.lowering.csc import encode
 from eie_compiler.lowering.memory_map import n_words
 from eie_compiler.lowering.row_mapping import MAPPINGS, n_slots
 from eie_compiler.network import Layer
-from eie_compiler.vectors import scatter
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import n_drained, n_elements
 
+from ..golden.build_model import BuildModel
 from ..golden.loops import Loop
-from ..golden.model import GoldenModel
 from ..golden.tile import Memories
 from .segments import Segments
 
@@ -148,8 +147,7 @@ def build_steps(build: Build, words: NDArray[np.int64]) -> list[list[Step]]:
         If images or inputs are invalid.
     """
     config = build.config
-    masks = GoldenModel.of(build).broadcasts(scatter(build.input, words, config.n_pe),
-                                             build.input.base_word)
+    masks = BuildModel(build).broadcasts(words)
     memories = Memories(config, build.images)
     paddings = np.concatenate([[0], np.cumsum(memories.codes == 0)])
     program = memories.program

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_compiler.build import Build
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
 
@@ -60,8 +59,9 @@ class GoldenModel:
         Offset of the program's buffer: rows added to the sources and destinations of descriptors
         with `offset_source` and `offset_destination`.
     steps, reset : :class:`int`
-        Vectors of a sequence, and descriptors that only its first vector executes, as of
-        :class:`~eie_compiler.build.Build`. A batch is whole sequences, one after another.
+        Vectors of a sequence in which the program keeps states, or 0; and descriptors at its
+        beginning that reset them, which only the first vector executes. A batch is whole sequences,
+        one after another.
 
     Raises
     ------
@@ -83,12 +83,6 @@ class GoldenModel:
                 if not self._memories.program["alone"][program.numbers[0]]:
                     raise GoldenError(f"Descriptor {program.numbers[0]}: alone must be set, as the "
                                       "program keeps states from one start to the next")
-
-    @classmethod
-    def of(cls, build: Build) -> "GoldenModel":
-        """Make the model of a build."""
-        return cls(build.config, build.images, build.first_descriptor, steps=build.steps,
-                   reset=build.reset)
 
     def run(self, inputs: NDArray[np.int64], base: int = 0) -> list[NDArray[np.int64]]:
         """Run a batch as :meth:`run_counted` does and return its outputs alone."""

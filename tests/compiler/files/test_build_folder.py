@@ -301,3 +301,11 @@ def test_places_that_are_no_archive_are_refused(saved):
     reseal(saved, files=files | {"vectors.npz": hashlib.sha256(b"nothing").hexdigest()})
     with pytest.raises(BuildError, match=r"vectors\.npz: File must be an intact \.npz archive: "):
         Build.load(saved)
+
+
+def test_a_program_with_states_is_not_written_without_its_graph(tmp_path):
+    with pytest.raises(BuildError, match=(
+            "^build must have no states, as a folder keeps those of a graph only: write the build "
+            "of the graph$")):
+        dataclasses.replace(compile_small(), steps=2).save(tmp_path / "build")
+    assert not (tmp_path / "build").exists()

@@ -1,12 +1,15 @@
-"""`eie_driver.batch`: order of transfers and starts, results, programs that fail."""
+"""`eie_driver.batch`: order of transfers and starts, results, programs that fail, states."""
 
 import pytest
 
-from eie_driver.errors import (
-    DriverTimeout,
-)
+from eie_compiler.vectors import VectorError
+from eie_driver.accelerator import Accelerator
+from eie_driver.errors import DriverTimeout, MachineError
+from eie_hdl.registers import Error
+from eie_sim.golden.fake_machine import FakeMachine
 from eie_sim.inference import infer
 from support.driver_builds import compiled, random_words
+from support.sequences import CONFIG, draw_words, make_layer
 
 
 @pytest.mark.parametrize("read_counters", [True, False])
@@ -70,3 +73,59 @@ def test_a_program_that_does_not_end_is_abandoned(machine, fake):
     with pytest.raises(DriverTimeout, match=(
             "^The end of the program must come within 0.5 s; STATUS: buffer$")):
         machine.run(random_words(build), words=True)
+
+
+def load_layer(**options):
+    """Make a layer with states, its machine, and the driver that has loaded it."""
+    layer = make_layer(**options)
+    fake = FakeMachine(CONFIG)
+    machine = Accelerator(fake, timeout=0.5)
+    machine.load(layer.build)
+    return layer, fake, machine
+
+
+@pytest.mark.parametrize("read_counters", [True, False])
+@pytest.mark.parametrize("buffers", [1, 2])
+@pytest.mark.parametrize("steps", [1, 5])
+def test_states_stay_in_the_machine_during_a_sequence(steps, buffers, read_counters):
+    layer, _, machine = load_layer(steps=steps, buffers=buffers)
+    words = draw_words(3, steps)
+    for _ in range(2):    # the states that a batch leaves do not matter
+        run = machine.run(words, words=True, read_counters=read_counters)
+        assert run.outputs[0].tolist() == layer.compute(words).tolist()
+
+
+def test_a_batch_that_is_not_whole_sequences_is_refused():
+    layer, fake, machine = load_layer(steps=5)
+    fake.log.clear()
+    words = draw_words(3, 2)
+    with pytest.raises(VectorError, match="^Batch must be whole sequences of 5 vectors"):
+        machine.run(words, words=True)
+    with pytest.raises(VectorError, match="^Batch must be whole sequences of 5 vectors"):
+        machine.busy_cycles(words[0])
+    assert "START" not in fake.log
+
+
+def test_busy_cycles_begin_a_sequence_for_each_pe():
+    layer, _, machine = load_layer(steps=1)
+    words = draw_words(1, 1)
+    assert machine.busy_cycles(words[0]).tolist() == infer(
+        layer.build, words, words=True, engine="golden").entries[0].tolist()
+
+
+@pytest.mark.parametrize("buffers", [1, 2])
+def test_an_error_loses_the_sequence_and_nothing_else(buffers):
+    layer, fake, machine = load_layer(steps=5, buffers=buffers)
+    words, start = draw_words(3, 5), fake._start
+    fake.log.clear()
+
+    def fails():
+        if fake.log.count("START") == 7:
+            fake.fail(Error.TIMEOUT)
+        start()
+
+    fake._start = fails
+    with pytest.raises(MachineError):
+        machine.run(words, words=True)
+    machine.clear()
+    assert machine.run(words, words=True).outputs[0].tolist() == layer.compute(words).tolist()

@@ -1,5 +1,7 @@
 """C tables of a program: packets, and the places of inputs in them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from eie_hdl.config import PRESETS
 from support.c_text import read_array
 from support.dead_inputs import clear_inputs
 from support.driver_builds import compiled_programs
+from support.sequences import make_layer
 
 TINY = PRESETS["tiny"]
 
@@ -69,3 +72,11 @@ def test_only_a_program_after_others_has_a_descriptor_and_packets_that_clear():
         if clears:
             assert read_array(text, "model_clears") == np.concatenate(clears).tolist()
             assert f".clear_beats = {len(clears[0])}," in text
+
+
+def test_only_a_model_with_states_has_steps_and_descriptors_that_reset_them():
+    build = make_layer(steps=5, buffers=2).build
+    text = export_files(build)["model.c"]
+    assert ".descriptor = 1," in text and ".steps = 5," in text and ".reset = 2," in text
+    text = export_files(dataclasses.replace(build, steps=0, reset=0))["model.c"]
+    assert ".steps" not in text and ".reset" not in text

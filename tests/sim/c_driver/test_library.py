@@ -21,12 +21,13 @@ from eie_sim.c_driver.program import C_FLAGS, DRIVER
 from eie_sim.inference import infer
 from support.dead_inputs import clear_inputs
 from support.driver_builds import compiled_programs, random_words
+from support.sequences import draw_words, make_layer
 
 TINY = PRESETS["tiny"]
 
 #: Names of the driver's statuses, in the order of eie.h.
 (OK, ID, VERSION, CONFIG, CHECKSUM, MACHINE, TIMEOUT, TRANSFER, LENGTH, BUSY, EMPTY,
- VALUE) = range(12)
+ VALUE, STATES) = range(13)
 
 ADDRESS = {register.name: register.address for register in REGISTERS}
 
@@ -592,9 +593,9 @@ def test_an_input_that_does_not_fit_is_refused(loaded, number):
 
 def test_every_status_and_error_has_a_text(tiny):
     library, _ = tiny
-    texts = [library.eie_status_text(status) for status in range(VALUE + 1)]
+    texts = [library.eie_status_text(status) for status in range(STATES + 1)]
     assert len(set(texts)) == len(texts)
-    assert library.eie_status_text(VALUE + 1) == b"unknown status"
+    assert library.eie_status_text(STATES + 1) == b"unknown status"
     for error in Error:
         assert library.eie_error_text(error).decode() == error.doc
     assert library.eie_error_text(max(Error) + 1) == b"unknown error code"
@@ -696,3 +697,52 @@ def test_negative_words_of_inputs_that_cannot_be_are_refused(tmp_path):
     assert (driver.init(), driver.load()) == (OK, OK)
     assert driver.infer(np.array([[0, 1, 127, 3, 4, 5]]))[0] == OK
     assert driver.infer(np.array([[0, 1, 127, 3, -1, 5]]))[0] == VALUE
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids="{} buffers".format)
+def keeps_states(request, tmp_path_factory):
+    """Layer with states, and its library."""
+    layer = make_layer(steps=4, buffers=request.param)
+    return layer, compile_library(layer.build, tmp_path_factory.mktemp("states"))
+
+
+@pytest.fixture
+def layer_and_driver(keeps_states):
+    layer, library = keeps_states
+    driver = CDriver(library, layer.build)
+    assert driver.init() == driver.load() == OK
+    return layer, driver
+
+
+def test_states_are_kept_during_a_sequence_however_it_is_cut(layer_and_driver):
+    layer, driver = layer_and_driver
+    words = draw_words(5, 4)
+    expected = layer.compute(words).tolist()
+    begin = 0
+    for end in (8, 9, 11, 17, 20):
+        status, outputs = driver.infer(words[begin:end])
+        assert status == OK and outputs.tolist() == expected[begin:end]
+        begin = end
+
+
+@pytest.mark.parametrize("call", ["load", "select", "clear", "reset"])
+def test_a_sequence_begins_after_each_call_that_sets_up_the_machine(layer_and_driver, call):
+    layer, driver = layer_and_driver
+    words = draw_words(1, 4)
+    assert driver.infer(words[:3])[0] == OK
+    if call == "select":
+        assert driver.select("model", layer.build) == OK
+    elif call == "load":
+        assert driver.load() == OK
+    else:
+        assert driver.call(call) == OK
+        assert call == "clear" or driver.load() == OK
+    assert driver.infer(words)[1].tolist() == layer.compute(words).tolist()
+
+
+def test_a_vector_that_is_refused_is_not_a_step(layer_and_driver):
+    layer, driver = layer_and_driver
+    words = draw_words(1, 4)
+    assert driver.infer(words[:2])[0] == OK
+    assert driver.submit(words[2] + 1000) == VALUE
+    assert driver.infer(words[2:])[1].tolist() == layer.compute(words)[2:].tolist()

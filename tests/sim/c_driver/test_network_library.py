@@ -22,10 +22,11 @@ from eie_sim.inference import infer
 from support.c_graphs import every_operation, layers, nested_scans, sequence_lstm
 from support.graphs import pooled_network, recurrent_network, separable_network
 from support.random_graphs import random_graph
+from support.sequences import N, draw_words, make_graph, make_layer
 
 CONFIG = EIEConfig(n_pe=2)
 
-OK, TIMEOUT, TRANSFER, BUSY, VALUE = 0, 6, 7, 9, 11
+OK, TIMEOUT, TRANSFER, BUSY, VALUE, STATES = 0, 6, 7, 9, 11, 12
 
 
 def expected(build, tensors):
@@ -181,6 +182,20 @@ def test_states_are_kept_between_the_parts_of_a_sequence(tmp_path):
             status, outputs = network.run({"x": tensors["x"][rows]}, function)
             assert status == OK
             assert outputs["lstm"].tolist() == computed[rows].tolist()
+
+
+@pytest.mark.parametrize("buffers", [1, 2])
+def test_programs_with_states_run_whole_sequences_and_cannot_be_continued(tmp_path, buffers):
+    layer, words = make_layer(steps=5, buffers=buffers), draw_words(4, 5)
+    build = make_graph(layer, 10)
+    n_words = Steps(build.graph, build.programs, "model").arena_words
+    network = CNetwork(compile_network_library(build, tmp_path), build, n_words)
+    for part, expected in zip(words.reshape(2, 10, N), layer.compute(words).reshape(2, 10, N)):
+        status, outputs = network.run({"x": part})
+        assert status == OK and outputs["layer"].tolist() == expected.tolist()
+    network.driver.fake.log.clear()
+    assert network.run({"x": words[:10]}, "continue")[0] == STATES
+    assert network.driver.fake.log == []
 
 
 def test_memories_are_loaded_when_the_next_program_is_not_in_them(every):
