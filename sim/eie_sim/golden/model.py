@@ -274,7 +274,8 @@ def _addend(step: Step, state: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _in_order(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Join arrays (sequences, ...) of the first, second, … vector of each, sequence by sequence."""
-    return np.concatenate(np.stack(parts, axis=1)) if len(parts[0]) else parts[0]
+    n_sequences, *shape = parts[0].shape
+    return np.stack(parts, axis=1).reshape(n_sequences * len(parts), *shape)
 
 
 def _patches(step: Step, source: NDArray[np.int64]
