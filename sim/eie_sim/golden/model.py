@@ -67,8 +67,7 @@ class GoldenModel:
     ------
     GoldenError
         If the images do not fit the machine, or the program has no end, addresses memory out of
-        range, scans rows that may not be written yet, or could overlap the one before with its
-        states.
+        range, scans rows that may not be written yet, or resets or keeps its states wrongly.
     """
 
     def __init__(self, config: EIEConfig, images: Mapping[str, NDArray[np.uint64]],
@@ -79,10 +78,21 @@ class GoldenModel:
         self._begin = self._later = Program(config, self._memories, first, offset)
         if steps:
             self._later = Program(config, self._memories, first + reset, offset)
-            for program in (self._begin, self._later):
-                if not self._memories.program["alone"][program.numbers[0]]:
-                    raise GoldenError(f"Descriptor {program.numbers[0]}: alone must be set, as the "
-                                      "program keeps states from one start to the next")
+            self._check_entries()
+
+    def _check_entries(self) -> None:
+        """Check both descriptors at which a program with states starts, and those between them."""
+        begin, later = self._begin.numbers, self._later.numbers
+        if begin[self._reset:] != later:
+            raise GoldenError(f"Program must have a step after the {self._reset} descriptors that "
+                              f"reset its states, but has {len(begin)} descriptors")
+        for number in (begin[0], later[0]):
+            if not self._memories.program["alone"][number]:
+                raise GoldenError(f"Descriptor {number}: alone must be set, as the program keeps "
+                                  "states from one start to the next")
+        for number, step in zip(begin[:self._reset], self._begin.steps):
+            if step.tile is None:
+                raise GoldenError(f"Descriptor {number}: start.send must be 0 in a reset of states")
 
     def run(self, inputs: NDArray[np.int64], base: int = 0) -> list[NDArray[np.int64]]:
         """Run a batch as :meth:`run_counted` does and return its outputs alone."""

@@ -67,14 +67,32 @@ def test_a_batch_must_be_whole_sequences():
         BuildModel(layer.build).run(draw_words(4, 1))
 
 
+def changed(build, field, number, value):
+    """Change a flag of a descriptor."""
+    shape = Layouts.of(CONFIG).descriptor
+    fields = unpack(shape, build.images["ccu.program"])
+    (fields["start"] if field == "send" else fields)[field][number] = value
+    return dataclasses.replace(build, images=build.images | {"ccu.program": pack(shape, fields)})
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_programs_with_states_must_be_alone_at_both_entries(number):
-    layer = make_layer(steps=3)
-    shape = Layouts.of(CONFIG).descriptor
-    fields = unpack(shape, layer.build.images["ccu.program"])
-    fields["alone"][number] = 0
-    images = layer.build.images | {"ccu.program": pack(shape, fields)}
     with pytest.raises(GoldenError, match=(
             f"^Descriptor {number}: alone must be set, as the program keeps states from one start "
             "to the next$")):
-        BuildModel(dataclasses.replace(layer.build, images=images))
+        BuildModel(changed(make_layer(steps=3).build, "alone", number, 0))
+
+
+def test_a_reset_must_send_nothing():
+    build = changed(make_layer(steps=3, buffers=2).build, "send", 2, 1)
+    with pytest.raises(GoldenError, match=(
+            "^Descriptor 2: start.send must be 0 in a reset of states$")):
+        BuildModel(build)
+
+
+def test_a_step_must_follow_the_reset():
+    build = changed(make_layer(steps=3).build, "final", 1, 1)
+    with pytest.raises(GoldenError, match=(
+            "^Program must have a step after the 1 descriptors that reset its states, but has 1 "
+            "descriptors$")):
+        BuildModel(build)
