@@ -47,7 +47,7 @@ ROWS = [
     ["eie_hdl.export"],
     ["eie_hdl"],
 
-    ["eie_compiler.remedies", "eie_compiler.sampling"],
+    ["eie_compiler.cycle_bound", "eie_compiler.remedies", "eie_compiler.sampling"],
     ["eie_compiler.errors", "eie_compiler.patches", "eie_compiler.vectors"],
     ["eie_compiler.preprocessing"],
     ["eie_compiler.accuracy", "eie_compiler.model", "eie_compiler.network"],

@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from eie_hdl.format import Layouts, Memory, n_beats
 from eie_hdl.numeric import limits
+from eie_hdl.registers import REGISTER
 
+from .cycle_bound import bound_cycles
 from .files.build_folder import StoredBuild, read_build, write_build, write_images
 from .preprocessing import convert_inputs, quantise_inputs
 from .vectors import Vector, VectorError, input_packets, n_input_words, packet
@@ -67,10 +69,17 @@ class Build(StoredBuild):
 
     @property
     def settings(self) -> dict[str, dict[str, int]]:
-        """Registers that the host sets before it loads the memories, and their fields."""
+        """Registers that the host sets before it loads the memories, and their fields.
+
+        The time limit is that of the hardware unless programs could take longer.
+        """
+        (limit,) = REGISTER["WATCHDOG"].fields
+        most = bound_cycles(self.config, self.images)
         return {"INPUT_BASE": {"value": self.input.base_word},
                 "INPUT_WORDS": {"words": self.input_words},
-                "INPUT_STRIDE": {"value": self.input_stride}}
+                "INPUT_STRIDE": {"value": self.input_stride},
+                **({"WATCHDOG": {"value": min(most, (1 << limit.width) - 1)}}
+                   if most > limit.reset else {})}
 
     def quantise(self, inputs: ArrayLike) -> NDArray[np.int64]:
         """Convert inputs (..., n_inputs) to words, as :func:`~.preprocessing.quantise_inputs`."""

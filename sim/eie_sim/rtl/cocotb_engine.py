@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_compiler.build import Build
-from eie_hdl.config import ACTS_PER_WORD
-from eie_hdl.format import Layouts, n_drained
-from eie_hdl.packing import unpack
+from eie_compiler.cycle_bound import bound_cycles
 
 from .cocotb_bench import run_bench
 from .simulators import compile_design
@@ -196,17 +194,8 @@ def _check_instance(build: Build, waves: str | None) -> None:
 
 def deadline(build: Build) -> int:
     """Upper bound in cycles of loading a build or running one inference, with ample margin."""
-    config = build.config
-    program = unpack(Layouts.of(config).descriptor, build.images["ccu.program"])
-    scanned = int((program["start"]["last_word"] + 1).sum()) * ACTS_PER_WORD * config.n_pe
     loaded = max(image.size for image in build.images.values())
-    entries = config.entries_per_word * max(
-        len(image) for name, image in build.images.items() if name.endswith(".spmat"))
-    pixels = np.ones(len(program["final"]), np.int64)
-    if config.loops:
-        pixels = (program["loop"]["last_slot"] + 1) // n_drained(program["end"])
-    return 4 * (loaded + int(pixels.max()) * (scanned + entries)
-                + int(pixels.sum()) * (8 * config.acc_depth + 500))
+    return 4 * loaded + bound_cycles(build.config, build.images)
 
 
 @contextlib.contextmanager
