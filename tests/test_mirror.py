@@ -25,6 +25,8 @@ COVERED = {
         "hdl/ccu/test_starter.py", "decides the order of starts there"),
     "eie_hdl.host.word_assembler": (
         "hdl/host/test_packet_reader.py", "assembles the words of the reader"),
+    "eie_compiler.lowering.step_stages": (
+        "compiler/lowering/test_step_lowering.py", "the stages that are listed there"),
     "eie_compiler.files.manifest_folder": (
         "compiler/files/test_build_folder.py", "reads and replaces the folders of that file"),
     "eie_compiler.frontends": (

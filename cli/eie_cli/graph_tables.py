@@ -40,7 +40,7 @@ def describe_graph(network: "Graph", whole: "Graph | None" = None) -> dict[str, 
 
 def _describe_nodes(network: "Graph", prefix: str) -> list[dict[str, Any]]:
     from eie_compiler.compression.groups import count_groups
-    from eie_compiler.graph.graph import Scan, Subgraph
+    from eie_compiler.graph.graph import Recurrence, Scan, Subgraph
     from eie_compiler.network import CompressedNetwork
 
     rows = []
@@ -56,6 +56,8 @@ def _describe_nodes(network: "Graph", prefix: str) -> list[dict[str, Any]]:
         rows.append({"path": path, "kind": "layers" if layers else type(computation).__name__,
                      "inputs": list(node.inputs), "shape": list(network.shapes[node.name]),
                      "frac": (network.fracs or {})[node.name], "layers": layers})
+        if isinstance(computation, Recurrence):
+            computation = computation.scan
         if isinstance(computation, (Scan, Subgraph)):
             rows += _describe_nodes(computation.body, f"{path}/")
     return rows

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from eie_hdl.config import EIEConfig
 
 from .build import Build
-from .graph.graph import Graph, Node, Scan, Subgraph
+from .graph.graph import Graph, Node, Recurrence, Scan, Subgraph
 from .graph.operation import Operation, Shape
 from .network import CompressedNetwork
 from .preprocessing import FixedPreprocessing, convert_inputs, make_batch
@@ -90,6 +90,8 @@ def count_vectors(use: NodeUse) -> int:
     """
     if isinstance(use.node.computation, Subgraph):
         return use.times
+    if isinstance(use.node.computation, Recurrence):
+        return use.times * use.operands[0][0]
     assert isinstance(use.node.computation, CompressedNetwork)
     patches = use.node.computation.patches
     return use.times * (patches.n_patches if patches else math.prod(use.operands[0][:-1]))
@@ -216,6 +218,8 @@ def find_nonnegative_inputs(graph: Graph) -> set[str]:
     needed: set[str] = set()
     for node in reversed(graph.nodes):
         computation = node.computation
+        if isinstance(computation, Recurrence):
+            computation = computation.scan
         if isinstance(computation, CompressedNetwork):
             if computation.nonnegative_inputs:
                 needed.update(node.inputs)

@@ -338,7 +338,11 @@ def _find_bound(build: Build, broadcasts: NDArray[np.int64], entries: NDArray[np
 
 def _saturation(build: Build, of_inputs: NDArray[np.int64], statistics: Statistics
                 ) -> dict[str, Saturation]:
-    """Saturation of the input and of each layer."""
+    """Saturation of the input and of each layer; of a step of a recurrence, of the input alone."""
+    if build.steps:    # its tiles are no layers
+        return {build.input.name: Saturation(
+            int(of_inputs.sum()), of_inputs.size * len(build.input.columns),
+            *build.range_of(build.input))}
     counts = [of_inputs, *statistics.saturated.T]
     return {vector.name: Saturation(int(count.sum()), count.size * len(vector.columns),
                                     *build.range_of(vector))

@@ -21,6 +21,7 @@ from support.graphs import (
     scaled_inputs,
     scaled_network,
 )
+from support.recurrences import graph_of, random_lstm
 
 TINY = PRESETS["tiny"]
 
@@ -91,6 +92,31 @@ def test_compile_says_which_nodes_are_loops_and_why_others_are_not(folders, imag
                   for folder in (tmp_path / "loops", folders / "residual"))
     assert {name: words.tolist() for name, words in one.outputs.items()} == {
         name: words.tolist() for name, words in other.outputs.items()}
+
+
+def test_a_recurrence_is_shown_and_run_as_one_program(tmp_path, eie):
+    (tmp_path / "machine.toml").write_text(
+        "n_pe = 2\nloops = true\nlocal = true\nproducts = true\ntables = true\n",
+        encoding="utf-8")
+    scan = random_lstm(reverse=True)
+    write_graph(tmp_path / "lstm.npz", graph_of(scan, 6))
+    build = tmp_path / "build"
+    code, text = eie("compile", tmp_path / "lstm.npz", "--config", tmp_path / "machine.toml",
+                     "-o", build)
+    assert code == 0 and "1 program in 1 load" in text
+    assert "scan of 6 steps, reversed, with states on the chip" in text
+    assert "Share of the arithmetic on the accelerator: 100.0%." in text
+    assert "note: rounded otherwise than by the host: node 'scan': node 'n12': its operand" in text
+    kinds = [json.loads(eie("info", path, "--json")[1])["nodes"]
+             for path in (tmp_path / "lstm.npz", build / "network.npz")]
+    assert [(node["path"], node["kind"]) for node in kinds[1]] == [("scan", "Recurrence"), *(
+        (node["path"], node["kind"]) for node in kinds[0][1:])]
+    np.save(tmp_path / "x.npy", np.random.default_rng(9).normal(size=(2, 6, 5)))
+    code, text = eie("run", build, "--input", tmp_path / "x.npy", "--engine", "golden",
+                     "-o", tmp_path / "run")
+    assert code == 0
+    (node,) = statistics_of(tmp_path / "run")["nodes"]
+    assert (node["path"], node["where"], node["vectors"]) == ("scan", "accelerator", 12)
 
 
 def test_nodes_of_a_subgraph_are_shown_and_run_as_one_program(tmp_path, eie):

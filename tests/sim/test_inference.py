@@ -15,6 +15,7 @@ from eie_hdl.format import COUNTERS
 from eie_sim import inference
 from eie_sim.golden import model
 from eie_sim.rtl import cocotb_engine, verilator_engine
+from support.recurrences import compare, random_lstm
 
 TINY = PRESETS["tiny"]    # 8-bit activations
 
@@ -191,3 +192,12 @@ def test_the_cycle_model_predicts_all_that_verilator_measures(verilator, simulat
                   for found in (measured, predicted))
     assert other == one
     assert predicted.predicted and not measured.predicted
+
+
+def test_of_a_recurrence_the_saturation_of_the_input_is_counted():
+    """Tiles of a step are no layers."""
+    build = compare(random_lstm(), steps=3).programs["scan"]
+    inputs = np.zeros((3, 5))
+    inputs[0, :2] = 1e3
+    found = inference.infer(build, inputs, engine="golden")
+    assert {name: count.saturated for name, count in found.saturation.items()} == {"input": 2}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ..errors import CompressError
-from ..graph.graph import Graph, Scan, Subgraph
+from ..graph.graph import Graph, Recurrence, Scan, Subgraph
 from ..graph.operation import GraphError, Operation
 from ..model import Model
 from ..network import MAX_FRAC, CompressedNetwork
@@ -144,8 +144,9 @@ def find_nonnegative(graph: Graph, inputs: Mapping[str, bool] | None = None, pre
             found[path] = computation.layers[-1].relu
         elif isinstance(computation, Operation):
             found[path] = computation.is_nonnegative(*operands)
-        elif isinstance(computation, Subgraph):
-            raise GraphError(f"node {path!r}: a subgraph must be of a build, not of a model")
+        elif isinstance(computation, (Recurrence, Subgraph)):
+            raise GraphError(f"node {path!r}: subgraphs and recurrences must be of a build, not of "
+                             "a model")
         else:
             found |= _find_in_scan(computation, operands, path)
             found[path] = found[f"{path}/{computation.body.outputs[0]}"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from eie_hdl.files import write_file
 
-from ..graph.graph import Computation, Graph, Node, Scan, Subgraph
+from ..graph.graph import Computation, Graph, Node, Recurrence, Scan, Subgraph
 from ..graph.operation import GraphError, Operation
 from ..graph.operations import OPERATIONS
 from ..graph.operations.fields import MAX_AXES, MAX_NUMBERS
@@ -44,8 +44,10 @@ _OPTIONAL_INPUT_FIELDS = {"preprocessing": dict}
 _PREPROCESSING_FIELDS = {"offset": dict, "scale": dict}
 _NODE_FIELDS = {"name": str, "inputs": list, "frac": int}
 #: Fields of which a node has one.
-_COMPUTATIONS = {"layers": dict, "scan": dict, "operation": dict, "subgraph": dict}
+_COMPUTATIONS = {"layers": dict, "scan": dict, "operation": dict, "subgraph": dict,
+                 "recurrence": dict}
 _SCAN_FIELDS = {"body": dict, "states": list, "reverse": bool}
+_RECURRENCE_FIELDS = {"scan": dict, "steps": int}
 _ARRAY_FIELDS = {"shape": list, "type": str}
 
 
@@ -116,9 +118,10 @@ def _store_preprocessing(preprocessing: Preprocessing | None, parts: list[bytes]
 
 def _store_computation(computation: Computation, parts: list[bytes]) -> dict[str, Any]:
     if isinstance(computation, Scan):
-        return {"scan": {"body": _store_graph(computation.body, parts),
-                         "states": [list(pair) for pair in computation.states],
-                         "reverse": computation.reverse}}
+        return {"scan": _store_scan(computation, parts)}
+    if isinstance(computation, Recurrence):
+        return {"recurrence": {"scan": _store_scan(computation.scan, parts),
+                               "steps": computation.steps}}
     if isinstance(computation, Subgraph):
         return {"subgraph": _store_graph(computation.body, parts)}
     if isinstance(computation, Operation):
@@ -129,6 +132,11 @@ def _store_computation(computation: Computation, parts: list[bytes]) -> dict[str
     header, data = store_network(computation)
     parts.append(data)
     return {"layers": header}
+
+
+def _store_scan(scan: Scan, parts: list[bytes]) -> dict[str, Any]:
+    return {"body": _store_graph(scan.body, parts),
+            "states": [list(pair) for pair in scan.states], "reverse": scan.reverse}
 
 
 def _store_field(value: Any, parts: list[bytes]) -> Any:
@@ -223,6 +231,9 @@ class _Reader:
             content = header[kinds[0]]
             if kinds == ["scan"]:
                 computation: Computation = self._parse_scan(path, content)
+            elif kinds == ["recurrence"]:
+                check_fields("recurrence", content, _RECURRENCE_FIELDS)
+                computation = Recurrence(self._parse_scan(path, content["scan"]), content["steps"])
             elif kinds == ["subgraph"]:
                 computation = Subgraph(self.parse_graph(f"{path}/", content))
             else:

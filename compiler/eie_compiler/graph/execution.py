@@ -8,7 +8,7 @@ from eie_hdl.numeric import saturate
 
 from ..network import CompressedNetwork
 from .evaluation import apply_layers, evaluate
-from .graph import Graph, Node, Subgraph
+from .graph import Graph, Node, Recurrence, Subgraph
 from .operation import Operation, Words
 
 __all__ = ["Execution"]
@@ -24,7 +24,8 @@ class Execution:
     width : :class:`int`
         Width of a word in bits.
     run_layers : function of path and words (vectors, n_inputs)
-        Computes the layers, or the subgraph, of the node of that path: words (vectors, n_outputs).
+        Computes the program of the node of that path: words (vectors, n_outputs). Vectors of a
+        recurrence are the steps of a sequence, in the order of computation, then those of the next.
     watch : function of path and words (batch, ...)
         Called with the result of each node except scans, in bodies of scans once for each step.
 
@@ -58,6 +59,8 @@ class Execution:
         if isinstance(computation, Subgraph):
             results = self._run_layers(path, operands[0].reshape(len(operands[0]), -1))
             return results.reshape(len(results), *graph.shapes[node.name])
+        if isinstance(computation, Recurrence):
+            return self._run_recurrence(path, computation, operands[0])
         assert isinstance(computation, Operation)
         assert graph.fracs is not None
         exact = computation.words(*operands, fracs=[graph.fracs[name] for name in node.inputs],
@@ -66,3 +69,10 @@ class Execution:
         if clipped := int(np.count_nonzero(words != exact)):
             self.saturated[path] = self.saturated.get(path, 0) + clipped
         return words
+
+    def _run_recurrence(self, path: str, recurrence: Recurrence, sequences: Words) -> Words:
+        """Run the steps of sequences (batch, steps, n_inputs)."""
+        order = slice(None, None, -1 if recurrence.scan.reverse else 1)
+        steps = sequences[:, order].reshape(-1, sequences.shape[-1])
+        results = self._run_layers(path, steps)
+        return results.reshape(*sequences.shape[:2], results.shape[-1])[:, order]

@@ -11,7 +11,7 @@ from ..network import CompressedNetwork
 from ..preprocessing import Preprocessing, broadcasts
 from .operation import Floats, GraphError, Operation, Shape
 
-__all__ = ["Computation", "Graph", "Node", "Scan", "Subgraph"]
+__all__ = ["Computation", "Graph", "Node", "Recurrence", "Scan", "Subgraph"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,6 +77,36 @@ class Scan:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Recurrence:
+    """Scan of a build whose steps the machine computes, one program each. States stay on the chip.
+
+    Parameters
+    ----------
+    scan : :class:`Scan`
+        The scan. Its states are zeros before the first step.
+    steps : :class:`int`
+        Steps of a sequence.
+    """
+
+    scan: Scan
+    steps: int
+
+    def __post_init__(self) -> None:
+        if len(next(iter(self.scan.body.inputs.values()))) != 1 \
+                or len(self.scan.body.shapes[self.scan.body.outputs[0]]) != 1:
+            raise GraphError("elements of the sequence, and results of a step, must be vectors")
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """Compute the shape of the result from that of the sequence."""
+        if len(shapes) != 1:
+            raise GraphError(f"a recurrence must have one operand, a sequence, not {len(shapes)}")
+        shape = self.scan.shape(*shapes)
+        if shape[0] != self.steps:
+            raise GraphError(f"steps must be those of the sequence, {shape[0]}, not {self.steps}")
+        return shape
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Subgraph:
     """Nodes of a build that one program of the machine computes: their results stay on the chip.
 
@@ -97,7 +127,7 @@ class Subgraph:
         if len(self.body.inputs) != 1 or self.body.outputs != (names[-1],):
             raise GraphError("body must have one input, and its last node as the only output")
         for node in self.body.nodes:
-            if isinstance(node.computation, (Model, Scan, Subgraph)):
+            if isinstance(node.computation, (Model, Recurrence, Scan, Subgraph)):
                 raise GraphError(f"node {node.name!r}: body must have compressed layers and "
                                  "operations alone")
 
@@ -115,8 +145,8 @@ class Subgraph:
 
 
 #: Computation of a node: layers of a model or of a compressed network, a scan, an operation of the
-#: host, or, in a build, nodes that the machine computes together.
-Computation = Model | CompressedNetwork | Scan | Operation | Subgraph
+#: host, or, in a build, nodes that the machine computes together, or a scan that it computes.
+Computation = Model | CompressedNetwork | Scan | Operation | Subgraph | Recurrence
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -151,7 +181,7 @@ class Node:
                 != ((self.name,), self.inputs):
             raise GraphError("operand and name must be those of its nodes, "
                              f"{self.computation.input!r} and {self.computation.body.outputs[0]!r}")
-        if isinstance(self.computation, (Scan, Operation, Subgraph)):
+        if isinstance(self.computation, (Recurrence, Scan, Operation, Subgraph)):
             return self.computation.shape(*shapes)
         if len(shapes) != 1:
             raise GraphError(f"layers must have one operand, not {len(shapes)}")
@@ -274,6 +304,8 @@ def _names(node: Node) -> set[str]:
 def _check_formats(node: Node, fracs: Mapping[str, int]) -> None:
     """Check that the formats at a node agree with those inside."""
     computation, operands = node.computation, [fracs[name] for name in node.inputs]
+    if isinstance(computation, Recurrence):
+        computation = computation.scan
     inside: list[int] = []
     result = fracs[node.name]
     if isinstance(computation, Model):

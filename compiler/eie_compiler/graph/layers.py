@@ -6,9 +6,12 @@ from typing import Any, TypeVar
 
 from ..model import Model
 from ..network import CompressedNetwork
-from .graph import Graph, Scan, Subgraph
+from .graph import Graph, Recurrence, Scan, Subgraph
 
-__all__ = ["all_fracs", "find_layers", "find_programs", "layer_names", "replace_layers"]
+__all__ = ["Program", "all_fracs", "find_layers", "find_programs", "layer_names", "replace_layers"]
+
+#: What is a program of the machine in a compressed network.
+Program = CompressedNetwork | Subgraph | Recurrence
 
 _Layers = TypeVar("_Layers", Model, CompressedNetwork)
 
@@ -29,12 +32,10 @@ def find_layers(graph: Graph, kind: type[_Layers]) -> dict[str, _Layers]:
             if isinstance(node.computation, kind)}
 
 
-def find_programs(graph: Graph) -> dict[str, CompressedNetwork | Subgraph]:
-    """Find what is a program of the machine in a compressed network: layers, and subgraphs, by
-    path.
-    """
+def find_programs(graph: Graph) -> dict[str, Program]:
+    """Find what is a program of the machine in a compressed network, by path."""
     return {path: node.computation for path, node in graph.walk()
-            if isinstance(node.computation, (CompressedNetwork, Subgraph))}
+            if isinstance(node.computation, Program)}
 
 
 def layer_names(path: str, layers: Model | CompressedNetwork) -> list[str]:

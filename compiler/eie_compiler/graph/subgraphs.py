@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ..network import CompressedNetwork
-from .graph import Graph, Node, Scan, Subgraph
+from .graph import Graph, Node, Recurrence, Scan, Subgraph
 
 __all__ = ["inline_subgraphs", "join_nodes", "make_subgraph"]
 
@@ -48,7 +48,9 @@ def join_nodes(graph: Graph, subgraph: Subgraph) -> Graph:
 
 
 def inline_subgraphs(graph: Graph) -> Graph:
-    """Replace all subgraphs by their nodes, those of bodies of scans included."""
+    """Replace all subgraphs by their nodes, those of bodies of scans included, and recurrences by
+    their scans.
+    """
     nodes: list[Node] = []
     fracs = dict(graph.fracs or {})
     for node in graph.nodes:
@@ -56,6 +58,8 @@ def inline_subgraphs(graph: Graph) -> Graph:
         if isinstance(computation, Subgraph):
             nodes += computation.body.nodes
             fracs |= computation.body.fracs or {}
+        elif isinstance(computation, Recurrence):
+            nodes.append(dataclasses.replace(node, computation=computation.scan))
         elif isinstance(computation, Scan):
             nodes.append(dataclasses.replace(node, computation=computation.change_body(
                 inline_subgraphs)))

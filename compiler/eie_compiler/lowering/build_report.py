@@ -11,20 +11,20 @@ from ..network import Layer
 from ..vectors import NOT_SENT
 from .csc import Encoded
 from .fixed_point import LayerFormat, measure_precision
-from .lowered_network import LoweredNetwork
+from .lowered_network import Lowered
 from .program import LayerPlan
 from .row_mapping import n_slots
 
 __all__ = ["describe_program"]
 
 
-def describe_program(config: EIEConfig, lowered: LoweredNetwork, plans: list[LayerPlan],
+def describe_program(config: EIEConfig, lowered: Lowered, plans: list[LayerPlan],
                      encoded: list[Encoded]) -> dict[str, Any]:
     """Make the report of a build, but for its memories; docs/build-folder.md defines each number.
 
     Parameters
     ----------
-    lowered : :class:`~.lowered_network.LoweredNetwork`
+    lowered : :class:`~.lowered_network.Lowered`
         Network of the program.
     plans, encoded
         Program and entries of its layers.
@@ -38,7 +38,7 @@ def describe_program(config: EIEConfig, lowered: LoweredNetwork, plans: list[Lay
                       "acc_width": config.acc_width, "spare_bits": chosen.spare_bits},
          "precision": dataclasses.asdict(measure_precision(config, chosen, *inputs)),
          "codebook": plan.codebook, "source": plan.source, "destination": plan.destination,
-         "bias": plan.bias, "sent": plan.sent}
+         "bias": plan.bias, "sent": plan.sends is not None}
         # The formats were chosen for the whole network, whose precision they determine.
         for layer, node, dead, plan, chosen, entries, inputs in zip(
             lowered.layers, lowered.nodes or [""] * len(plans), lowered.dead, plans,

@@ -26,6 +26,7 @@ from .loop_choice import choose_loops
 from .loops import find_loops, set_loops
 from .lower import Mapping as RowMapping
 from .programs import compile_programs
+from .step_joining import keep_states
 from .strips import set_strips
 
 __all__ = ["compile_graph"]
@@ -74,7 +75,8 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
     if not keep_dead_channels and mapping != "interleaved":
         graph, _ = remove_dead_channels(graph, config)
     if not keeps_programs:
-        graph = _choose_programs(graph, config, mapping, strips)
+        graph = keep_states(_choose_programs(graph, config, mapping, strips), config,
+                            mapping=mapping)
     programs = compile_programs(find_programs(graph), config, mapping=mapping)
     return GraphBuild(config, graph, mapping, programs,
                       describe_graph(config, graph, mapping, programs),

@@ -9,7 +9,7 @@ from typing import Any
 from eie_hdl.config import EIEConfig
 
 from ..build import Build
-from ..graph.graph import Graph, Scan, Subgraph
+from ..graph.graph import Graph, Recurrence, Scan, Subgraph
 from ..graph.operation import Operation
 from ..graph_build import NodeUse, count_vectors, walk_uses
 from ..network import CompressedNetwork
@@ -60,21 +60,26 @@ def _describe_node(config: EIEConfig, use: NodeUse) -> dict[str, Any]:
 
 def _describe_program(config: EIEConfig, use: NodeUse, build: Build, row: dict[str, Any]
                       ) -> list[dict[str, Any]]:
-    """Complete the row of a program; return those of the nodes of a subgraph."""
+    """Complete the row of a program; return those of the nodes of a subgraph, or of a step."""
     computation, layers = use.node.computation, build.report["layers"]
     if isinstance(computation, CompressedNetwork):
         row |= _describe_layers(use, computation, layers)
         return []
-    assert isinstance(computation, Subgraph)
+    assert isinstance(computation, (Recurrence, Subgraph))
+    body, times = (computation.scan.body, use.times * computation.steps) \
+        if isinstance(computation, Recurrence) else (computation.body, use.times)
     rows = []
-    for node in computation.body.nodes:
-        inside = NodeUse(f"{use.path}/{node.name}", computation.body, node, use.times)
+    for node in body.nodes:
+        inside = NodeUse(f"{use.path}/{node.name}", body, node, times)
         rows.append(_describe_node(config, inside) | {
             "where": "accelerator", "load": row["load"], "host_operations": 0})
         of_node = [layer for layer in layers if layer["node"] == node.name]
         if isinstance(node.computation, CompressedNetwork):
+            if isinstance(computation, Recurrence):    # other tiles of the node convert operands
+                of_node = [{"nonzeros": layer.n_nonzeros, "local": False}
+                           for layer in node.computation.layers]
             rows[-1] |= _describe_layers(inside, node.computation, of_node)
-        elif of_node:
+        elif isinstance(computation, Subgraph) and of_node:
             is_local, pixels = of_node[0]["local"], of_node[0]["pixels"]
             rows[-1] |= {"operation": f"{_name(inside)}, {_name_loop(pixels, is_local=is_local)}",
                          "pixels": pixels, "loop": True, "local": is_local}
@@ -107,11 +112,17 @@ def _sizes(network: CompressedNetwork) -> list[int]:
 def _name(use: NodeUse) -> str:
     """Name of a computation, for people."""
     computation = use.node.computation
+    if isinstance(computation, Recurrence):
+        return f"{_name_scan(computation.scan, computation.steps)}, with states on the chip"
     if isinstance(computation, Scan):
-        return f"scan of {use.operands[0][0]} steps{', reversed' if computation.reverse else ''}"
+        return _name_scan(computation, use.operands[0][0])
     if isinstance(computation, Subgraph):
         return f"subgraph of {len(computation.body.nodes)} nodes"
     return type(computation).__name__
+
+
+def _name_scan(scan: Scan, steps: int) -> str:
+    return f"scan of {steps} steps{', reversed' * scan.reverse}"
 
 
 def _name_layers(network: CompressedNetwork, *, is_local: bool) -> str:

@@ -21,6 +21,7 @@ from .arithmetic import IntegerNetwork
 from .fixed_inputs import fix_inputs
 from .loops import set_loops
 from .pooling import lower_means
+from .step_formats import lower_recurrences
 
 __all__ = ["IntegerGraph"]
 
@@ -54,7 +55,8 @@ class IntegerGraph:
 
     def __init__(self, graph: Graph, config: EIEConfig) -> None:
         # Nodes are computed one by one, and layers pixel by pixel, whatever a machine does.
-        graph = set_loops(inline_subgraphs(lower_means(graph, config)), {})
+        graph = lower_means(lower_recurrences(graph, config), config)
+        graph = set_loops(inline_subgraphs(graph), {})
         self._graph, self._width = graph, config.act_width
         self.layers = {}
         for path, network in find_layers(graph, CompressedNetwork).items():

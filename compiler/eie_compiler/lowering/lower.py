@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from eie_hdl.config import EIEConfig
 
 from ..errors import CompileError
-from ..network import CompressedNetwork
+from ..network import CompressedNetwork, Layer
 from ..vectors import NOT_SENT
-from .convolution import LoopLayers, map_sizes
+from .convolution import Convolution, map_sizes
 from .csc import SortedCodes, sort_codes
 from .dead_rows import DeadRows, LiveNetwork, remove_dead_rows
 from .fixed_inputs import fix_input
@@ -24,7 +24,7 @@ from .memory_map import vector_sizes
 from .row_mapping import MAPPINGS, row_weights
 from .stages import Stage, list_stages
 
-__all__ = ["Mapping", "Outputs", "lower_network", "lower_stages", "require_widths"]
+__all__ = ["Mapping", "Outputs", "lower_network", "lower_stages", "require_widths", "sort_tile"]
 
 #: Assignment of rows to PEs, and results that go to the host.
 Mapping = Literal["balanced", "interleaved"]
@@ -111,7 +111,9 @@ def lower_stages(config: EIEConfig, source: ProgramInput, whole: Sequence[LayerI
             dead=dead, mapping=mapping, sent=_choose_sent(len(stages), outputs),
             columns=loops.columns, rows=[np.arange(layer.n_rows) for layer in loops.layers],
             vectors=map_sizes(loops.convolutions), sources=loops.sources,
-            convolutions=loops.convolutions, codes=_sort_tiles(config, loops),
+            convolutions=loops.convolutions, codes=[sort_tile(config, *tile)
+                                                    for tile in zip(loops.layers,
+                                                                    loops.convolutions)],
             nodes=[stage.node for stage in stages])
         for loops in make_loops(config, stages, mapping, channels=channels)],
         more_entries=more_entries)
@@ -152,19 +154,16 @@ def _choose_sent(n_layers: int, outputs: Outputs) -> list[bool]:
     return [outputs == "all" or layer == n_layers - 1 for layer in range(n_layers)]
 
 
-def _sort_tiles(config: EIEConfig, loops: LoopLayers) -> list[SortedCodes]:
-    """Sort the codes of the tiles of loops, which have no columns to fill up a slot.
+def sort_tile(config: EIEConfig, layer: Layer, convolution: Convolution) -> SortedCodes:
+    """Sort the codes of the tile of a loop, which has no columns to fill up a slot.
 
     In local mode, a PE has only the columns of its own lanes.
     """
-    tiles = []
-    for layer, convolution in zip(loops.layers, loops.convolutions):
-        codes = sort_codes(config, layer.codes, np.arange(layer.n_rows), np.arange(layer.n_cols))
-        counts = codes.counts[:, :, :layer.n_cols]
-        if convolution.local:
-            counts = np.stack([of_pe[:, pe::config.n_pe] for pe, of_pe in enumerate(counts)])
-        tiles.append(dataclasses.replace(codes, counts=counts))
-    return tiles
+    codes = sort_codes(config, layer.codes, np.arange(layer.n_rows), np.arange(layer.n_cols))
+    counts = codes.counts[:, :, :layer.n_cols]
+    if convolution.local:
+        counts = np.stack([of_pe[:, pe::config.n_pe] for pe, of_pe in enumerate(counts)])
+    return dataclasses.replace(codes, counts=counts)
 
 
 def _place_inputs(network: CompressedNetwork, live: LiveNetwork) -> NDArray[np.int64]:

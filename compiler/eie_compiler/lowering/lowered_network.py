@@ -21,7 +21,8 @@ from .fixed_point import LayerFormat, LayerInput
 from .loop_cycles import estimate_loops
 from .memory_map import Sources, count_bias_words, widest_vectors
 
-__all__ = ["LoweredNetwork", "ProgramInput", "choose_mode", "measure_needs"]
+__all__ = ["Lowered", "LoweredNetwork", "ProgramInput", "choose_mode", "measure_needs"]
+
 
 class ProgramInput(NamedTuple):
     """Input of a program.
@@ -45,10 +46,8 @@ class ProgramInput(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class LoweredNetwork:
-    """Layers in the formats of a machine, with their rows on PEs.
-
-    Lists are by layer; `columns` and `vectors` begin with the input.
+class Lowered:
+    """Layers, or tiles of a step, in the formats of a machine. Lists are by layer.
 
     Attributes
     ----------
@@ -66,22 +65,14 @@ class LoweredNetwork:
         Rows that were removed.
     mapping : :class:`str`
         Mapping of the rows.
-    sent : :class:`list` of :class:`bool`
-        True if the results go to the host.
     columns : :class:`list` of int64 arrays
         Column numbers of all elements of the input of the whole network, and of the results.
     rows : :class:`list` of int64 arrays
         Column number of each row, within what its program computes at a time.
-    vectors : :class:`list` of :class:`int`
-        Elements in the activation SRAMs.
-    sources : :class:`list` of :class:`tuple` of :class:`int`
-        Vectors that each layer reads, as of :class:`~.convolution.LoopLayers`.
-    convolutions : :class:`list` of :class:`~.convolution.Convolution`
-        Geometry of each layer if the layers are loops; else empty.
     codes : :class:`list` of :class:`~.csc.SortedCodes`
         Weights.
     nodes : :class:`list` of :class:`str`
-        Node of each layer of a subgraph; else empty.
+        Node of each layer of a subgraph, or of each tile of a step; else empty.
     """
 
     config: EIEConfig
@@ -91,14 +82,39 @@ class LoweredNetwork:
     formats: Sequence[LayerFormat]
     dead: Sequence[DeadRows]
     mapping: str
-    sent: Sequence[bool]
     columns: Sequence[NDArray[np.int64]]
     rows: Sequence[NDArray[np.int64]]
+    codes: Sequence[SortedCodes]
+    nodes: Sequence[str] = ()
+
+    @property
+    def needs(self) -> Needs:
+        """Memory that the program needs."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class LoweredNetwork(Lowered):
+    """Layers in the formats of a machine, with their rows on PEs.
+
+    `columns` and `vectors` begin with the input.
+
+    Attributes
+    ----------
+    sent : :class:`list` of :class:`bool`
+        True if the results go to the host.
+    vectors : :class:`list` of :class:`int`
+        Elements in the activation SRAMs.
+    sources : :class:`list` of :class:`tuple` of :class:`int`
+        Vectors that each layer reads, as of :class:`~.convolution.LoopLayers`.
+    convolutions : :class:`list` of :class:`~.convolution.Convolution`
+        Geometry of each layer if the layers are loops; else empty.
+    """
+
+    sent: Sequence[bool]
     vectors: Sequence[int]
     sources: Sequence[tuple[int, ...]]
     convolutions: Sequence[Convolution]
-    codes: Sequence[SortedCodes]
-    nodes: Sequence[str] = ()
 
     @functools.cached_property
     def needs(self) -> Needs:

@@ -9,7 +9,7 @@ from amaranth.lib import data
 from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import Layouts, last_element
+from eie_hdl.format import Layouts, Table, last_element
 from eie_hdl.packing import pack
 
 from .convolution import Convolution
@@ -32,19 +32,25 @@ class LayerPlan:
         Number of rows of the source.
     rows, columns : :class:`int`
         Rows of the layer, and pointers of a tile: columns of the source, or of the tile of a loop,
-        or its slots in local mode.
-    results : :class:`int`
-        Elements of the results that go to the host, if they do.
+        or its slots in local mode; 0 if there is no source.
+    sends : pair of :class:`int`, optional
+        First row and elements of a vector that goes to the host after the layer.
     convolution : :class:`~.convolution.Convolution`, optional
         Geometry, if the layer is a loop.
     codebook : :class:`int`
         Number of the codebook.
     shift, bias_shift : :class:`int`
         Right shift of an accumulator, and left shift of a bias.
-    relu, sent : :class:`bool`
-        True if negative results become zero; true if the results go to the host.
+    relu : :class:`bool`
+        True if negative results become zero.
     overwrites_result : :class:`bool`
         True if the destination is, or overlaps, that of results that go to the host.
+    writes_input : :class:`bool`
+        True if the destination is in an input buffer.
+    factor : :class:`int`, optional
+        First row of the vector by which that in place of the biases is multiplied.
+    table : :class:`~eie_hdl.format.Table`
+        Function of the results.
     """
 
     source: int
@@ -55,14 +61,16 @@ class LayerPlan:
     bias: int
     rows: int
     columns: int
-    results: int
+    sends: tuple[int, int] | None
     convolution: Convolution | None
     codebook: int
     shift: int
     bias_shift: int
     relu: bool
-    sent: bool
     overwrites_result: bool
+    writes_input: bool = False
+    factor: int | None = None
+    table: Table = Table.NONE
 
     def n_tiles(self, config: EIEConfig) -> int:
         """Compute the number of tiles of the layer."""
@@ -70,7 +78,8 @@ class LayerPlan:
 
 
 def pack_program(config: EIEConfig, layers: list[LayerPlan], *, two_inputs: bool,
-                 in_regions: bool, first_pointer: int = 0) -> NDArray[np.uint64]:
+                 in_regions: bool, first_pointer: int = 0, entries: Sequence[int] = (0,)
+                 ) -> NDArray[np.uint64]:
     """Pack the program: the tiles of each layer, and an output where its results are sent.
 
     Parameters
@@ -82,6 +91,8 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan], *, two_inputs: bool
         True if all vectors are in the region of the program's buffer; False if only the input is.
     first_pointer : :class:`int`
         Pointer of the first column of the first tile.
+    entries : sequence of :class:`int`
+        Descriptors at which the program is started.
     """
     steps: list[dict[str, Any]] = []
     ptr_base = first_pointer
@@ -91,22 +102,29 @@ def pack_program(config: EIEConfig, layers: list[LayerPlan], *, two_inputs: bool
             slots = min(config.acc_depth,
                         n_slots(layer.rows, config.n_pe) - tile * config.acc_depth)
             row = tile * config.tile_words
-            loop = layer.convolution.fields(config) if layer.convolution is not None \
-                else _one_pixel(config, layer, -(-slots // ACTS_PER_WORD))
+            n_words = -(-slots // ACTS_PER_WORD)
+            if layer.convolution is not None:
+                loop = layer.convolution.fields(config)
+            else:
+                loop = _one_pixel(config, layer, n_words) if layer.columns else \
+                    _no_pixel(n_words)
             steps.append({
                 "start": {"source": layer.source, "codebook": layer.codebook, **loop["start"]},
                 "end": {"destination": layer.destination + row, "bias": layer.bias + row,
                         "shift": layer.shift, "bias_shift": layer.bias_shift, "relu": layer.relu,
-                        **loop["end"]},
+                        **_operands(layer, row), **loop["end"]},
                 "offset_source": in_regions or layer.reads_input,
-                "offset_destination": in_regions,
+                "offset_destination": in_regions or layer.writes_input,
                 "frees_input": two_inputs and layer.frees_input and tile == last_tile,
-                "alone": not (in_regions or steps), "ptr_base": ptr_base, "barrier": tile == 0,
+                "alone": not in_regions and len(steps) in entries,
+                "ptr_base": ptr_base if layer.columns else first_pointer,
+                # A tile without a source is drained when earlier ones have been written.
+                "barrier": tile == 0 and layer.columns > 0,
                 "result_barrier": layer.overwrites_result, "loop": loop["loop"]})
             ptr_base += layer.columns
-        if layer.sent:
-            steps.append({"start": {"source": layer.destination, "send": 1,
-                                    **last_element(config, layer.results)},
+        if layer.sends:
+            row, elements = layer.sends
+            steps.append({"start": {"source": row, "send": 1, **last_element(config, elements)},
                           "offset_source": in_regions, "barrier": 1})
     steps[-1]["final"] = 1
     layout = Layouts.of(config).descriptor
@@ -121,6 +139,19 @@ def _one_pixel(config: EIEConfig, layer: LayerPlan, n_words: int) -> dict[str, d
             "end": {"last_word": n_words - 1, "last_lane": ACTS_PER_WORD - 1},
             "loop": {**dict.fromkeys(("width", "length", "columns"), layer.columns),
                      "last_slot": n_words * ACTS_PER_WORD - 1}}
+
+
+def _no_pixel(n_words: int) -> dict[str, dict[str, int]]:
+    """Make the fields of a tile that is a loop of one pixel, whose segment is below the map."""
+    return {"start": {}, "end": {"last_word": n_words - 1, "last_lane": ACTS_PER_WORD - 1},
+            "loop": {"y": 1, "width": 1, "length": 1, "columns": 1,
+                     "last_slot": n_words * ACTS_PER_WORD - 1}}
+
+
+def _operands(layer: LayerPlan, row: int) -> dict[str, int]:
+    """Make the fields of products and functions, which not all machines have."""
+    fields = {} if layer.factor is None else {"factor": layer.factor + row, "multiply": 1}
+    return fields if layer.table is Table.NONE else {**fields, "table": layer.table.value}
 
 
 def _collect(layout: data.StructLayout, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -6,18 +6,19 @@ from eie_hdl.config import EIEConfig
 
 from ..build import Build
 from ..errors import CompileError
-from ..graph.graph import Subgraph
-from ..network import CompressedNetwork
+from ..graph.graph import Recurrence, Subgraph
+from ..graph.layers import Program
 from .capacity import Needs
 from .load import make_load
 from .lower import Mapping, Outputs, lower_network
-from .lowered_network import LoweredNetwork
+from .lowered_network import Lowered
+from .recurrence import lower_recurrence
 from .subgraphs import lower_subgraph
 
 __all__ = ["compile_programs", "divide_loads", "lower_named"]
 
 
-def compile_programs(networks: MappingType[str, CompressedNetwork | Subgraph], config: EIEConfig, *,
+def compile_programs(networks: MappingType[str, Program], config: EIEConfig, *,
                      mapping: Mapping = "balanced", outputs: Outputs = "last",
                      keep_dead_rows: bool = False) -> dict[str, Build]:
     """Compile networks for a machine, as many in one load as its memories hold.
@@ -27,8 +28,8 @@ def compile_programs(networks: MappingType[str, CompressedNetwork | Subgraph], c
 
     Parameters
     ----------
-    networks : mapping of :class:`str` to network or :class:`~..graph.graph.Subgraph`
-        Networks and subgraphs by name, in the order in which they are run.
+    networks : mapping of :class:`str` to :data:`~..graph.layers.Program`
+        Networks, subgraphs and recurrences by name, in the order in which they are run.
     mapping, outputs, keep_dead_rows
         As for :func:`~.lower.lower_network`, for all networks.
 
@@ -53,21 +54,22 @@ def compile_programs(networks: MappingType[str, CompressedNetwork | Subgraph], c
     return builds
 
 
-def lower_named(name: str, network: CompressedNetwork | Subgraph, config: EIEConfig, *,
+def lower_named(name: str, network: Program, config: EIEConfig, *,
                 mapping: Mapping = "balanced", outputs: Outputs = "last",
-                keep_dead_rows: bool = False) -> LoweredNetwork:
-    """Lower a network as :func:`~.lower.lower_network` does, or a subgraph; errors have its name.
-    """
+                keep_dead_rows: bool = False) -> Lowered:
+    """Lower a program as :func:`~.lower.lower_network` does; errors have its name."""
     try:
         if isinstance(network, Subgraph):
             return lower_subgraph(network, config, mapping=mapping)
+        if isinstance(network, Recurrence):
+            return lower_recurrence(network, config, mapping=mapping)
         return lower_network(network, config, mapping=mapping, outputs=outputs,
                              keep_dead_rows=keep_dead_rows)
     except CompileError as error:
         raise CompileError(f"network {name!r}: {error}") from error
 
 
-def _require_fit(config: EIEConfig, lowered: MappingType[str, LoweredNetwork]) -> None:
+def _require_fit(config: EIEConfig, lowered: MappingType[str, Lowered]) -> None:
     """Check that each network fits alone."""
     found = [(parameter, shortage.excess, f"network {name!r}: {shortage.message}")
              for name, network in lowered.items()

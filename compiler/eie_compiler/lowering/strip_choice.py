@@ -19,6 +19,7 @@ from .capacity import Needs
 from .loop_cycles import ACTIVE, TILE_CYCLES
 from .loop_geometry import list_strips
 from .lower import Mapping, lower_network
+from .lowered_network import LoweredNetwork
 from .memory_map import n_words
 from .programs import divide_loads, lower_named
 from .row_mapping import MAPPINGS, n_tiles, row_weights
@@ -169,6 +170,7 @@ class _Node:
             strips = make_strips(self._network, n_pixels) if n_pixels > 1 or self.is_loop \
                 else self._network
             lowered = lower_named(self._path, strips, self._config, mapping=self._mapping)
+            assert isinstance(lowered, LoweredNetwork)
             self._measured[n_pixels] = _Measured(
                 lowered.needs, lowered.loop_cycles if self.is_loop else 0.0)
         return self._measured[n_pixels]

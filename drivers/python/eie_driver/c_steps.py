@@ -5,9 +5,9 @@ import math
 from collections.abc import Mapping, Sequence, Set
 
 from eie_compiler.build import Build
-from eie_compiler.graph.graph import Computation, Graph, Node, Scan
+from eie_compiler.graph.graph import Computation, Graph, Node, Recurrence, Scan
 from eie_compiler.graph.operation import GraphError, Operation, Shape
-from eie_compiler.graph.operations import Reshape, Slice
+from eie_compiler.graph.operations import Reshape, Reverse, Slice
 
 from .c_arena import ALWAYS, Tensor, join, place
 from .c_elements import strides_of
@@ -132,8 +132,19 @@ class Steps:
             if isinstance(computation, Operation):
                 for step in operation_steps(computation, operands, result, self._make):
                     self._add(path, step)
+            elif isinstance(computation, Recurrence) and computation.scan.reverse:
+                self._add_reversed(path, operands[0], result)
             else:
                 self._add_program(path, operands, result)
+
+    def _add_reversed(self, path: str, sequence: Operand, result: Operand) -> None:
+        """Add the steps of a recurrence from the last element to the first."""
+        turned = [Operand(self._make(each.shape), each.shape) for each in (sequence, result)]
+        for step in operation_steps(Reverse(0), [sequence], turned[0], self._make):
+            self._add(path, step)
+        self._add_program(path, turned[:1], turned[1])
+        for step in operation_steps(Reverse(0), turned[1:], result, self._make):
+            self._add(path, step)
 
     def _add_program(self, path: str, operands: list[Operand], result: Operand) -> None:
         program, name, patches = self._programs[path], self._objects[path], "NULL"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from eie_compiler.graph.evaluation import apply_layers
 from eie_compiler.graph.execution import Execution
+from eie_compiler.graph.graph import Subgraph
 from eie_compiler.graph.layers import find_programs
 from eie_compiler.graph_build import GraphBuild
 from eie_compiler.lowering.integer_graph import IntegerGraph
@@ -94,6 +95,7 @@ def _make_runner(build: GraphBuild) -> Callable[[str, Words], Words]:
             results = apply_layers(pixels, vectors.reshape(len(vectors), *patches.shape),
                                    lambda words: run(path, words))
         else:
+            assert isinstance(program, Subgraph)
             prefix, body = path.removesuffix(path.rpartition("/")[2]), set_loops(
                 lower_subgraph_means(program, build.config).body, {})
             shape = body.inputs[program.input]

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 
 from eie_compiler.compression.graph_formats import choose_fracs, find_nonnegative
-from eie_compiler.graph.graph import Graph, Node, Scan
+from eie_compiler.graph.graph import Graph, Node, Recurrence, Scan
+from eie_compiler.graph.operation import GraphError
 from eie_compiler.graph.operations import Add, Slice
 from eie_compiler.model import Model, ModelLayer
 from support.graphs import Sum, accumulator
@@ -69,3 +71,10 @@ def test_a_state_that_starts_with_an_operand_of_unknown_sign_is_unknown():
         Node("y", Scan(body, (("s", "u"),)), ("a", "start"))), ("y",))
     found = find_nonnegative(graph)
     assert (found["y/s"], found["y/u"]) == (False, True)
+
+
+def test_programs_of_a_build_are_refused():
+    graph = Graph({"x": (5, 3)}, (Node("y", Recurrence(accumulator(), 5), ("x",)),), ("y",))
+    with pytest.raises(GraphError, match="^node 'y': subgraphs and recurrences must be of a build, "
+                                         "not of a model$"):
+        find_nonnegative(graph)

@@ -11,7 +11,7 @@ import pytest
 from eie_compiler.files import graph_file
 from eie_compiler.files.graph_file import encode_graph, read_any, read_graph, write_graph
 from eie_compiler.files.network_file import read_network, write_network
-from eie_compiler.graph.graph import Graph, Node, Scan, Subgraph
+from eie_compiler.graph.graph import Graph, Node, Recurrence, Scan, Subgraph
 from eie_compiler.graph.operations import Add, Affine, AveragePool, Clip, Reshape, Slice
 from eie_compiler.graph.subgraphs import join_nodes, make_subgraph
 from eie_compiler.network import NetworkError
@@ -56,6 +56,8 @@ def describe(graph):
         one = node.computation
         if isinstance(one, Scan):
             content = describe(one.body), one.states, one.reverse
+        elif isinstance(one, Recurrence):
+            content = describe(one.scan.body), one.scan.states, one.scan.reverse, one.steps
         elif isinstance(one, Subgraph):
             content = describe(one.body)
         elif dataclasses.is_dataclass(one) and hasattr(one, "layers"):
@@ -152,7 +154,7 @@ def test_what_no_file_can_hold_is_not_written(made, message):
     (["nodes", 0, "inputs"], ["conv"], "node 'conv': operand 'conv' must be an input or a node "
                                        "before this one"),
     (["nodes", 0, "scan"], {}, "node 'conv': must have one of the fields layers, scan, operation, "
-                               "subgraph, not layers, scan"),
+                               "subgraph, recurrence, not layers, scan"),
     (["nodes", 0, "layers", "v_width"], 9,
      "node 'conv': v_width must be an integer from 2 to 8, not 9"),
     (["nodes", 0, "layers", "patches", "kernel"], [0, 3],
@@ -249,6 +251,62 @@ def test_a_wrong_field_of_a_subgraph_is_refused(joined, tmp_path, path, value, m
     write(file, header, data)
     with pytest.raises(NetworkError, match=f"^{re.escape(f'{file}: {message}')}"):
         read_graph(file)
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """File of a graph whose only node is a recurrence."""
+    path = tmp_path / "kept.npz"
+    write_graph(path, Graph({"x": (5, 3)}, (Node("scan", Recurrence(
+        Scan(body(), (("state", "sum"),), reverse=True), 5), ("x",)),), ("scan",),
+        {"x": 4, "scan": 4}))
+    return path
+
+
+def test_recurrences_are_read_as_they_were_written(kept):
+    found = read_graph(kept)
+    assert isinstance(found.nodes[0].computation, Recurrence)
+    assert found.nodes[0].computation.steps == 5 and found.nodes[0].computation.scan.reverse
+    assert encode_graph(found) == kept.read_bytes()
+
+
+@pytest.mark.parametrize("path, value, message", [
+    (["recurrence"], [], "header.nodes[0].recurrence must be an object, not []"),
+    (["recurrence"], {"steps": 5}, "node 'scan': recurrence must be an object with the fields "
+                                   "scan, steps, not ['steps']"),
+    (["recurrence", "steps"], True, "node 'scan': recurrence.steps must be an integer, not True"),
+    (["recurrence", "steps"], 4, "node 'scan': steps must be those of the sequence, 5, not 4"),
+    (["recurrence", "scan"], 3, "node 'scan': recurrence.scan must be an object, not 3"),
+    (["recurrence", "scan"], {}, "node 'scan': scan must be an object with the fields body, "
+                                 "states, reverse, not []"),
+    (["recurrence", "scan", "states"], [],
+     "node 'scan': states must be state, the inputs of the body after the first, not []"),
+    (["recurrence", "scan", "body", "inputs", 0, "shape"], [1, 3],
+     "node 'scan': state 'state' must have the shape of 'sum', its next value, (1, 3), not (3,)"),
+    (["recurrence", "scan", "body", "nodes", 0, "layers", "layers", 0, "relu"], 3,
+     "node 'scan/fc': layers[0].relu must be true or false, not 3"),
+    (["inputs"], [], "node 'scan': a recurrence must have one operand, a sequence, not 0"),
+    (["frac"], 5, "node 'scan': operands and result must have [4] and 4 fraction bits, not [4] "
+                  "and 5"),
+])
+def test_a_wrong_field_of_a_recurrence_is_refused(kept, path, value, message):
+    header, data = read(kept)
+    place = header["nodes"][0]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    write(kept, header, data)
+    with pytest.raises(NetworkError, match=f"^{re.escape(f'{kept}: {message}')}"):
+        read_graph(kept)
+
+
+@pytest.mark.parametrize("shape", [[], [1], [5, 3, 1]])
+def test_a_recurrence_of_another_sequence_is_refused(kept, shape):
+    header, data = read(kept)
+    header["inputs"][0]["shape"] = shape
+    write(kept, header, data)
+    with pytest.raises(NetworkError, match="kept.npz: "):
+        read_graph(kept)
 
 
 def test_a_result_of_a_scan_has_few_dimensions(tmp_path):

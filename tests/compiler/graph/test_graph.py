@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from eie_compiler.graph.evaluation import evaluate_real
-from eie_compiler.graph.graph import Graph, Node, Scan
+from eie_compiler.graph.graph import Graph, Node, Recurrence, Scan
 from eie_compiler.graph.operation import GraphError
-from eie_compiler.graph.operations import Tanh
+from eie_compiler.graph.operations import Reshape, Tanh
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
 from eie_compiler.preprocessing import Preprocessing
@@ -71,13 +71,6 @@ class TestGraph:
         with pytest.raises(GraphError, match=f"^{re.escape(message)}$"):
             Graph({"x": (2, 3)}, (Node("y", Sum(), ("x", "x")),), ("y",),
                   preprocessing={name: Preprocessing(np.zeros(shape), np.ones(shape))})
-
-    def test_a_body_has_no_preprocessing(self):
-        body = Graph({"x": (3,)}, (Node("y", Sum(), ("x", "x")),), ("y",),
-                     preprocessing={"x": Preprocessing(np.zeros(3), np.ones(3))})
-        with pytest.raises(GraphError, match="^body must have no preprocessing: preprocess the "
-                                             "sequence$"):
-            Scan(body, ())
 
     @pytest.mark.parametrize(("inputs", "nodes", "outputs", "message"), [
         ({}, (), ("x",), "a graph must have one or more inputs and outputs"),
@@ -188,3 +181,33 @@ class TestScan:
     def test_must_have_a_next_value_for_each_state(self, states, message):
         with pytest.raises(GraphError, match=f"^{re.escape(message)}$"):
             Scan(accumulator().body, states)
+
+    def test_a_body_has_no_preprocessing(self):
+        body = Graph({"x": (3,)}, (Node("y", Sum(), ("x", "x")),), ("y",),
+                     preprocessing={"x": Preprocessing(np.zeros(3), np.ones(3))})
+        with pytest.raises(GraphError, match="^body must have no preprocessing: preprocess the "
+                                             "sequence$"):
+            Scan(body, ())
+
+
+class TestRecurrence:
+    def test_has_the_shape_of_its_scan(self):
+        assert Recurrence(accumulator(), 5).shape((5, 3)) == (5, 3)
+
+    @pytest.mark.parametrize("shapes, message", [
+        ((), "a recurrence must have one operand, a sequence, not 0"),
+        (((5, 3), (3,)), "a recurrence must have one operand, a sequence, not 2"),
+        (((4, 3),), "steps must be those of the sequence, 4, not 5"),
+        (((),), "elements of the sequence must have shape (3,), not ()"),
+        (((5, 2),), "elements of the sequence must have shape (3,), not (2,)"),
+    ])
+    def test_has_one_operand_of_its_steps(self, shapes, message):
+        with pytest.raises(GraphError, match=f"^{re.escape(message)}$"):
+            Recurrence(accumulator(), 5).shape(*shapes)
+
+    @pytest.mark.parametrize("first, result", [((1, 3), (3,)), ((3,), (1, 3))])
+    def test_is_of_vectors(self, first, result):
+        body = Graph({"x": first}, (Node("y", Reshape(result), ("x",)),), ("y",))
+        with pytest.raises(GraphError, match="^elements of the sequence, and results of a step, "
+                                             "must be vectors$"):
+            Recurrence(Scan(body, ()), 5)

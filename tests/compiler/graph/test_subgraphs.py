@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from eie_compiler.graph.graph import Graph, Node, Scan, Subgraph
+from eie_compiler.graph.graph import Graph, Node, Recurrence, Scan, Subgraph
 from eie_compiler.graph.operation import GraphError
 from eie_compiler.graph.operations import Add
 from eie_compiler.graph.subgraphs import inline_subgraphs, join_nodes, make_subgraph
 from eie_compiler.model import Model
-from support.graphs import pooled_network, random_layer
+from support.graphs import accumulator, pooled_network, random_layer
 
 GRAPH = pooled_network()
 
@@ -53,6 +53,12 @@ def test_subgraphs_are_inlined_in_bodies_of_scans_too():
         assert inlined.fracs == expected.fracs and inlined.shapes == expected.shapes
 
 
+def test_recurrences_become_their_scans():
+    graph = Graph({"x": (5, 3)}, (Node("y", Recurrence(accumulator(), 5), ("x",)),), ("y",))
+    (node,) = inline_subgraphs(graph).nodes
+    assert node.computation is graph.nodes[0].computation.scan
+
+
 def body_of(**changes):
     return dataclasses.replace(part_of(GRAPH, ["conv1", "pool1"]).body, **changes)
 
@@ -69,9 +75,10 @@ def test_a_body_of_several_inputs_or_results_is_refused(body):
 
 
 @pytest.mark.parametrize("inner", [
-    Subgraph(body_of()), Scan(GRAPH, ()), random_layer(3, 3, 1)])
+    Subgraph(body_of()), Scan(GRAPH, ()), Recurrence(accumulator(), 5), random_layer(3, 3, 1)])
 def test_a_body_of_other_graphs_or_models_is_refused(inner):
-    shape = (3, 1, 13, 12) if isinstance(inner, Scan) else (3,) if isinstance(inner, Model) \
+    shape = (3, 1, 13, 12) if isinstance(inner, Scan) else (5, 3) \
+        if isinstance(inner, Recurrence) else (3,) if isinstance(inner, Model) \
         else (1, 13, 12)
     body = Graph({"image": shape}, (Node("pool1", inner, ("image",)),), ("pool1",))
     with pytest.raises(GraphError, match="^node 'pool1': body must have compressed layers and op"):

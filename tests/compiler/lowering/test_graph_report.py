@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+from eie_compiler.graph.operations import Concat
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.graph_report import describe_graph
 from eie_hdl.config import PRESETS, EIEConfig
@@ -13,6 +14,7 @@ from support.graphs import (
     recurrent_network,
     residual_network,
 )
+from support.recurrences import CONFIG, StepBody, compare, random_lstm
 
 TINY = PRESETS["tiny"]
 
@@ -78,3 +80,33 @@ def test_work_of_a_scan_is_counted_for_each_step():
     assert nodes["lstm/gates"]["vectors"] == 7
     assert nodes["lstm/next_c"]["host_operations"] == 2 * 7
     assert nodes["lstm/joined"]["host_operations"] == 0    # moves elements
+
+
+def test_a_recurrence_has_rows_of_the_nodes_of_its_step():
+    for reverse in (False, True):
+        scan = random_lstm(reverse=reverse)
+        report = compare(scan, steps=7).report
+        assert json.loads(json.dumps(report)) == report
+        whole, *inside = report["nodes"]
+        assert whole["operation"] == f"scan of 7 steps{', reversed' * reverse}, with states on " \
+                                     "the chip"
+        assert (whole["where"], whole["vectors"], whole["load"]) == ("accelerator", 7, 0)
+        assert [node["path"] for node in inside] == [f"scan/{node.name}"
+                                                     for node in scan.body.nodes]
+        assert {node["where"] for node in inside} == {"accelerator"}
+        assert {node["times"] for node in inside} == {7}
+        assert report["total"]["host_operations"] == 0 and report["total"]["vectors"] == 7
+        assert report["total"]["accelerator_share"] == 1
+
+
+def test_work_of_a_step_is_that_of_its_layers():
+    """The layer converts the input, by weights that are not its own."""
+    body = StepBody(1, {"x": 5, "s": 8}, {"x": 9, "s": 10})
+    joined = body.add(Concat(0), "x", "s", frac=8, size=13)
+    y = body.layer([joined], 8, frac=10)
+    report = compare(body.scan(y, {"s": y}), steps=7).report
+    n_weights = body.nodes[1].computation.layers[0].n_nonzeros
+    (node,) = [node for node in report["nodes"] if node["path"] == f"scan/{y}"]
+    assert (node["weights"], node["macs"]) == (n_weights, 7 * n_weights)
+    assert (node["dense_macs"], node["local"]) == (7 * 13 * 8, False)
+    assert CONFIG.local and report["total"]["macs"] == node["macs"]

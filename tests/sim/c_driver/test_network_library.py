@@ -22,6 +22,7 @@ from eie_sim.inference import infer
 from support.c_graphs import every_operation, layers, nested_scans, sequence_lstm
 from support.graphs import pooled_network, recurrent_network, separable_network
 from support.random_graphs import random_graph
+from support.recurrences import CONFIG as STEPS, graph_of, random_lstm, run_numpy, words_of
 from support.sequences import N, draw_words, make_graph, make_layer
 
 CONFIG = EIEConfig(n_pe=2)
@@ -197,6 +198,22 @@ def test_programs_with_states_run_whole_sequences_and_cannot_be_continued(tmp_pa
     network.driver.fake.log.clear()
     assert network.run({"x": words[:10]}, "continue")[0] == STATES
     assert network.driver.fake.log == []
+
+
+@pytest.mark.parametrize("buffers, depth", [(2, 256), (1, 40)])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_recurrences_have_the_results_of_numpy(tmp_path, reverse, buffers, depth):
+    scan = random_lstm(reverse=reverse)
+    build = compile_graph(graph_of(scan, 6), dataclasses.replace(STEPS, act_depth=depth))
+    assert build.programs["scan"].input_buffers == buffers
+    n_words = Steps(build.graph, build.programs, "model").arena_words
+    network = CNetwork(compile_network_library(build, tmp_path), build, n_words)
+    for seed in range(2):    # states are zeros again
+        words = words_of(scan, 6, 1, seed=seed)
+        status, outputs = network.run({"x": words[0]})
+        assert status == OK
+        assert outputs["scan"].tolist() == run_numpy(build, words)[0].tolist()
+    assert network.run({"x": words[0]}, "continue")[0] == STATES
 
 
 def test_memories_are_loaded_when_the_next_program_is_not_in_them(every):
