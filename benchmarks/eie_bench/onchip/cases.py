@@ -21,7 +21,7 @@ from eie_hdl.config import EIEConfig
 from ..networks.trained import draw_digits, read_random_digits
 
 __all__ = ["DEPTHWISE", "LENET", "MACHINE", "SMALL", "Case", "Engine", "make_case",
-           "make_cases", "make_depthwise", "make_geometries", "make_lenet", "make_pooling"]
+           "make_depthwise", "make_geometries", "make_lenet", "make_pooling"]
 
 Floats = NDArray[np.float64]
 
@@ -61,8 +61,8 @@ class Case(NamedTuple):
         The network, whose steps a host could compute.
     build : :class:`~eie_compiler.graph_build.GraphBuild`
         Its only program.
-    images : float64 (batch, channels, height, width)
-        Inputs.
+    images : float64 (batch, ...)
+        Inputs: images, sequences (batch, steps, elements), or vectors.
     engine : :data:`Engine`
         Simulator.
     """
@@ -78,24 +78,14 @@ class Case(NamedTuple):
     def pixels(self) -> int:
         """Pixels of a result; 1 for a vector."""
         (output,) = self.graph.outputs
-        return int(np.prod(self.graph.shapes[output][1:]))
+        shape = self.graph.shapes[output]
+        return int(np.prod(shape[1:])) if len(shape) == 3 else 1
 
     @property
     def tolerance(self) -> int:
         """Steps by which a result may differ from that of a host: none, or one of means."""
         return int(any(isinstance(node.computation, (AveragePool, Mean))
                        for node in self.graph.nodes))
-
-
-def make_cases(lenet: Path | None, mnist: Path | None, *, seed: int, icarus: bool = True
-               ) -> list[Case]:
-    """Make all cases; `icarus`: the geometries on Icarus, too. Without a file of LeNet-5, it is
-    left out.
-    """
-    return [*([make_lenet(lenet, mnist, seed)] if lenet else []), *make_depthwise(seed),
-            *make_pooling(seed), *make_geometries(seed, MACHINE, "verilator"),
-            *make_geometries(seed, SMALL, "verilator"),
-            *(make_geometries(seed, SMALL, "icarus") if icarus else [])]
 
 
 def make_case(part: str, name: str, graph: Graph, images: Floats, config: EIEConfig,
@@ -116,9 +106,9 @@ def make_case(part: str, name: str, graph: Graph, images: Floats, config: EIECon
     build = compile_graph(graph, config, strips=None if pixels is None else {
         node.name: min(pixels, graph.shapes[node.name][2]) for node in graph.nodes
         if isinstance(node.computation, CompressedNetwork)})
-    if len(build.graph.nodes) > 1:
-        raise CompileError(f"{name} must be one program, not {len(build.programs)} and "
-                           f"{len(build.graph.nodes) - len(build.programs)} steps of the host")
+    if list(build.programs) != [node.name for node in build.graph.nodes]:
+        raise CompileError(f"{name} must be one program, not {len(build.programs)} and steps of "
+                           f"the host: {'; '.join(build.graph.notes)}")
     return Case(part, name, graph, build, images, engine)
 
 

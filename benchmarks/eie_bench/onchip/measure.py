@@ -16,6 +16,7 @@ from eie_sim.rtl.verilator_engine import make_library
 from eie_sim.rtl.verilator_host import verilog
 
 from .cases import DEPTHWISE, LENET, MACHINE, Case, Engine
+from .cells import LSTM, PRODUCTS
 
 __all__ = ["Row", "headline", "make_simulators", "measure", "measure_all", "summarise"]
 
@@ -30,11 +31,11 @@ class Row(NamedTuple):
     engine : :data:`~.cases.Engine`
         Simulator.
     n_pe, images, pixels : :class:`int`
-        Number of PEs, of images, and of pixels of a result.
+        Number of PEs, of images, or of steps, and of pixels of a result.
     layers, local : :class:`int`
         Layers of the program, and how many of them are in local mode.
     cycles : :class:`float`
-        End-to-end cycles of an image, back to back.
+        End-to-end cycles of an image or step, back to back.
     predicted : :class:`float`, optional
         The same by the cycle model; None on Icarus, where the host pauses.
     broadcasts, entries : :class:`float`
@@ -147,10 +148,10 @@ def measure(case: Case, *, cache: str | Path | None = None) -> Row:
         compared += 1
         differences += predicted != _count_cycles(run)
     layers = build.programs[name].report["layers"]
-    return Row(case.part, case.name, case.engine, build.config.n_pe, found.batch, case.pixels,
+    return Row(case.part, case.name, case.engine, build.config.n_pe, run.vectors, case.pixels,
                len(layers), sum(layer["local"] for layer in layers), _count_cycles(run), predicted,
-               run.counters["broadcasts"] / found.batch,
-               float(np.max(run.entries)) / found.batch, compared, differences, int(errors.max()))
+               run.counters["broadcasts"] / run.vectors,
+               float(np.max(run.entries)) / run.vectors, compared, differences, int(errors.max()))
 
 
 def _count_cycles(run: NodeRun) -> float:
@@ -160,12 +161,14 @@ def _count_cycles(run: NodeRun) -> float:
 
 def headline(rows: Sequence[Row]) -> str:
     """Format the verdict, with the ratios that changes are judged by; one left out is ``-``."""
+    cycles = {row.name: row.cycles for row in rows}
+    of_lstm = f"{cycles[LSTM] / cycles[PRODUCTS]:.2f}" if LSTM in cycles else "-"
     of_lenet = next((f"{row.ratio:.2f}" for row in rows if row.name == LENET), "-")
     of_depthwise = next((f"{row.cycles / row.entries:.2f}" for row in rows
                          if row.name == DEPTHWISE), "-")
     return (f"onchip: {sum(row.compared for row in rows):,} numbers compared, "
             f"{sum(row.differences for row in rows):,} differ; lenet5 {of_lenet} x bound, "
-            f"depthwise{MACHINE.n_pe} {of_depthwise} x")
+            f"depthwise{MACHINE.n_pe} {of_depthwise} x, lstm {of_lstm} x")
 
 
 def summarise(rows: Sequence[Row], seed: int, images: str) -> dict[str, Any]:

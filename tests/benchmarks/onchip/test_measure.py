@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from eie_bench.onchip import cases as module, measure as measuring
+from eie_bench.onchip import all_cases, cases as module, measure as measuring
 from eie_bench.onchip.cases import DEPTHWISE, LENET, SMALL, make_case, make_geometries
+from eie_bench.onchip.cells import LSTM, PRODUCTS
 from eie_bench.onchip.measure import Row, headline, measure
 from eie_cli.main import main
 from eie_compiler.graph.graph import Graph, Node
@@ -44,7 +45,7 @@ def flip_bit(case):
 def run(monkeypatch, tmp_path):
     """Function that runs the command on given cases; returns the result and the file."""
     def run(cases, *options):
-        monkeypatch.setattr(module, "make_cases", lambda *arguments, **named: cases)
+        monkeypatch.setattr(all_cases, "make_cases", lambda *arguments, **named: cases)
         path = tmp_path / "sub" / "onchip.json"
         result = CliRunner().invoke(main, ["bench", "onchip", *options, "-o", str(path)],
                                     catch_exceptions=False)
@@ -59,7 +60,8 @@ def test_every_number_of_the_verilog_is_compared(case, verilator, simulators, ru
     assert result.stderr.splitlines()[0] == "left out, as --lenet is not given: LeNet-5"
     # Ten results, sampled ones again, and those of a host; and the cycles.
     assert result.stdout.splitlines()[-1] == (
-        "onchip: 31 numbers compared, 0 differ; lenet5 - x bound, depthwise16 - x")
+        "onchip: 31 numbers compared, 0 differ; lenet5 - x bound, depthwise16 - x, "
+        "lstm - x")
     assert "random, seed 1" in result.stdout
     (row,) = kept["rows"]
     assert (row["compared"], row["differences"], row["steps"]) == (31, 0, 0)
@@ -120,7 +122,9 @@ def test_the_line_has_a_figure_of_each_kind():
     rows = [Row("network", LENET, "verilator", 16, 8, 1, 6, 2, 1310.0, 1310.0, 900.0, 1000.0,
                 5000, 0, 0),
             Row("depthwise", DEPTHWISE, "verilator", 16, 8, 125, 1, 1, 1206.0, 1206.0, 0.0, 1000.0,
-                1, 2, 0)]
-    assert headline(rows) == ("onchip: 5,001 numbers compared, 2 differ; lenet5 1.31 x bound, "
-                              "depthwise16 1.21 x")
+                1, 2, 0),
+            *(Row("cell", name, "verilator", 16, 6, 1, 1, 0, cycles, cycles, 0.0, 1000.0, 1, 0, 0)
+              for name, cycles in ((PRODUCTS, 1000.0), (LSTM, 1084.0)))]
+    assert headline(rows) == ("onchip: 5,003 numbers compared, 2 differ; lenet5 1.31 x bound, "
+                              "depthwise16 1.21 x, lstm 1.08 x")
     assert rows[0]._replace(broadcasts=0.0, entries=0.0).ratio is None
