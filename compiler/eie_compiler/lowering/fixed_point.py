@@ -246,7 +246,12 @@ def layers_with_inputs(config: EIEConfig, network: CompressedNetwork) -> list[La
 
 def measure_precision(config: EIEConfig, bound: LayerFormat, layer: Layer, input_frac: int,
                       act_range: tuple[int, int]) -> WeightPrecision:
-    """Measure what the width of the accumulators costs the weights of a layer of format `bound`."""
+    """Measure what the width of the accumulators costs the weights of a layer of format `bound`.
+
+    Where there are none, none loses a bit.
+    """
+    if not layer.n_nonzeros:
+        return WeightPrecision(0, 0.0, 0.0, config.acc_width)
     free = choose_format(dataclasses.replace(config, acc_width=MAX_ACC_WIDTH), layer, input_frac,
                          act_range)
     return WeightPrecision(free.weight_frac - bound.weight_frac, _rounding_error(layer, bound),

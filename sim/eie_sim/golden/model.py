@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
+from eie_hdl.format import Table
 from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
 
 from .descriptors import Program, Step
@@ -29,8 +30,8 @@ class Statistics(NamedTuple):
     entries : int64 (batch, n_pe)
         Entries processed by each PE, padding included.
     saturated : int64 (batch, n_layers)
-        Results of each layer that were beyond `act_width` bits. A layer is the consecutive
-        descriptors of one source, without those that reset states.
+        Results of each layer that were beyond `act_width` bits, without operands of functions. A
+        layer is the consecutive descriptors of one source, without those that reset states.
     """
 
     broadcasts: NDArray[np.int64]
@@ -250,7 +251,8 @@ class GoldenModel:
                 acc = tile.accumulate(patches, sent, limits(self._config.act_width)[0])
                 results = self._round(step, acc + _addend(step, state))
                 words = saturate(results, self._config.act_width)
-                if not is_reset:
+                # A function is constant beyond the words that its operand can have.
+                if not is_reset and step.table == Table.NONE.value:
                     saturated[-1] += (words != results).sum(axis=(0, 1))
                 written = apply_table(step.table, words, self._config.act_width)
                 # The slots of a pixel follow those of the pixel before.

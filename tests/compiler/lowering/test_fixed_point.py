@@ -238,6 +238,13 @@ def test_narrow_accumulator_costs_bits_of_weights(acc_width, lost_bits):
     assert precision.possible_error == pytest.approx(abs(finest / 0.9 - 1))
 
 
+def test_a_tile_without_weights_loses_none():
+    layer = make_layer(np.zeros((2, 4), np.uint8), codebook=[0, 0, 0, 0])
+    coarse = dataclasses.replace(choose_format(NARROW, layer, 8, (-8, 7)), weight_frac=-60)
+    precision = measure_precision(NARROW, coarse, layer, 8, (-8, 7))
+    assert (precision.lost_bits, precision.error) == (0, 0.0)
+
+
 def test_weights_of_zero_have_no_error():
     layer = make_layer(np.zeros((1, 4), np.uint8), codebook=[0, 0, 0, 0])
     inputs = layer, 8, (-8, 7)

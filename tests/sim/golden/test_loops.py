@@ -89,7 +89,7 @@ def interpret(machine, codes, codebooks, activations):
                 result = max(result, 0) if end["relu"] else result
                 word = min(max(result, -limit), limit - 1)
                 found[first + slot * n_pe + r] = apply(end.get("table", 0), word, config.act_width)
-                saturated += not -limit <= result < limit
+                saturated += not end.get("table", 0) and not -limit <= result < limit
             slot += n_rows
             if slot + n_rows > loop.last_slot + 1:
                 filled = slice(first + slot * n_pe, first + -(-slot // 4) * machine.group)
