@@ -40,8 +40,8 @@ def test_a_wrong_result_makes_the_benchmark_fail(verilator, simulators, bench, t
         outputs[0][0, 3] ^= 1
         return outputs, statistics
 
-    right = inference.GoldenModel.run_counted
-    monkeypatch.setattr(inference.GoldenModel, "run_counted", flip)
+    right = inference.BuildModel.run
+    monkeypatch.setattr(inference.BuildModel, "run", flip)
     monkeypatch.setattr(paper_run, "draw", lambda report, folder: [])
     result = bench("--simulators", simulators, "-o", tmp_path)
     assert result.exit_code == 1, result.output
