@@ -28,7 +28,7 @@ def keep_states(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanced
     mapping : ``"balanced"`` or ``"interleaved"``
         Assignment of elements to PEs.
     """
-    if not (config.products or config.tables):
+    if not config.loops:
         return graph
     for node in graph.nodes:
         # The host keeps the states of single steps, to continue a sequence in the next inference.

@@ -1,6 +1,7 @@
 """`eie_compiler.lowering.step_joining`: scans of which the machine keeps the states."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from support.recurrences import (
 )
 
 HOST = "computed by the host: node 'scan': "
-PLAIN = dataclasses.replace(CONFIG, products=False, tables=False)
+PLAIN = dataclasses.replace(CONFIG, loops=False, local=False, products=False, tables=False)
 
 
 def kinds(graph):
@@ -49,6 +50,14 @@ def test_scans_stay_as_they_are(config, steps):
     """Of a single step, the host keeps states, for the next inference."""
     graph = graph_of(random_lstm(), steps)
     assert keep_states(graph, config) is graph
+
+
+def test_a_step_without_products_and_functions_needs_neither():
+    body = StepBody(1, {"x": 5, "s": 5}, {"x": 9, "s": 9})
+    following = body.add(Clip(0.0, math.inf), body.layer(["x", "s"], 5, frac=9), frac=9, size=5)
+    config = dataclasses.replace(CONFIG, products=False, tables=False)
+    graph = keep_states(graph_of(body.scan(following, {"s": following}), 4), config)
+    assert kinds(graph) == ["Recurrence"] and graph.notes == ()
 
 
 def test_other_machines_say_why():
