@@ -6,11 +6,14 @@ from collections.abc import Mapping
 
 from amaranth.hdl import Shape
 
-from eie_hdl.config import EIEConfig, clog2
-from eie_hdl.format import Layouts
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig, clog2
+from eie_hdl.format import N_SEGMENTS, Layouts
 
 __all__ = ["DEVICES", "Device", "count_multipliers", "count_rams", "count_selected_bits",
            "memory_shapes", "ram_rows", "small_memories"]
+
+#: Rows and bits of the table of functions of a PE with ``tables``, a ROM.
+_TABLE = 512, 28
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,7 @@ DEVICES: Mapping[str, Device] = {
     "ecp5-85": _ecp5(part="LFE5U-85F", luts=83640, rams=208, multipliers=156),
     "artix7-100": Device(part="XC7A100T", luts=63400, lut_ratio=0.51, rams=270, multipliers=240,
                          ram_shapes=_shapes(512, 36, 18, 9, 4, 2, 1), factors=(25, 18)),
-    "up5k": Device(part="iCE40UP5K", luts=5280, lut_ratio=1.29, rams=30, multipliers=8,
+    "up5k": Device(part="iCE40UP5K", luts=5280, lut_ratio=1.28, rams=30, multipliers=8,
                    ram_shapes=_shapes(256, 16, 8, 4, 2), factors=(16, 16), lut_ram=False),
     "asic": Device(part="any process"),
 }
@@ -89,6 +92,8 @@ def count_rams(device: Device, config: EIEConfig) -> int:
     if not device.ram_shapes:
         return 0
     shapes = list(memory_shapes(config).values())
+    if config.tables:
+        shapes.append((*_TABLE, config.n_pe))
     if not device.lut_ram:
         shapes += [(rows, bits, config.n_pe) for rows, bits in small_memories(config)]
     return sum(instances * _count(device, rows, bits) for rows, bits, instances in shapes)
@@ -114,18 +119,30 @@ def count_selected_bits(device: Device, config: EIEConfig) -> int:
 def small_memories(config: EIEConfig) -> list[tuple[int, int]]:
     """List rows, and bits of a row, of the small memories of a PE.
 
-    They are the accumulators, the activation queue, and the queue of the scanner.
+    They are the accumulators, the activation queue, and the queue of the scanner; with ``loops``,
+    also the segments that wait to be scanned, and with ``local`` their pointers.
     """
     layouts = Layouts.of(config)
-    return [*((config.acc_depth, bits) for bits in config.acc_parts),
-            (1 << clog2(config.queue_depth + config.n_in_flight),
-             Shape.cast(layouts.column).width),
-            (2, Shape.cast(layouts.scan).width)]
+    found = [*((config.acc_depth, bits) for bits in config.acc_parts),
+             (1 << clog2(config.queue_depth + config.n_in_flight),
+              Shape.cast(layouts.column).width),
+             (2, Shape.cast(layouts.leaf_scan).width)]
+    if config.loops:
+        fields = ("source", "last_word", "unwritten", "ends_tile",
+                  *(("local",) if config.local else ()), *(("zeros",) if config.maximum else ()))
+        found.append((N_SEGMENTS, sum(layouts.start[name].width for name in fields)
+                      + 2 * ACTS_PER_WORD))
+    if config.local:
+        found.append((N_SEGMENTS, layouts.start["origin"].width + layouts.start["closes"].width))
+    return found
 
 
 def count_multipliers(device: Device, config: EIEConfig) -> int:
-    """Count the multipliers: one or more for each PE, by the bits of its factors."""
+    """Count the multipliers: one or more for each PE, by the bits of its factors.
+
+    With ``tables``, a further one interpolates.
+    """
     one, other = device.factors
-    return config.n_pe * min(
+    return config.n_pe * (config.tables + min(
         -(-config.act_width // a) * -(-config.codebook_width // b)
-        for a, b in ((one, other), (other, one)))
+        for a, b in ((one, other), (other, one))))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from eie_hdl.config import EIEConfig
+from eie_hdl.config import LATER_PARAMETERS, EIEConfig
 
 from .devices import DEVICES, Device, count_selected_bits, small_memories
 
@@ -34,7 +34,7 @@ def estimate_luts(device: Device, config: EIEConfig) -> int:
     pe = float(_features(device, config) @ _fit_pes())
     if device.lut_ram:
         pe += _LUT_RAM * _count_lut_rams(config)
-    others = float(_fit_others() @ [1, _count_nodes(config)])
+    others = float(_fit_others() @ _features_of_others(config))
     return round(device.lut_ratio * (config.n_pe * pe + others))
 
 
@@ -47,9 +47,10 @@ def measured_error() -> float:
 
 def _features(device: Device, config: EIEConfig) -> NDArray[np.float64]:
     """Features on which the LUTs of a PE depend, besides its LUT RAMs."""
+    units = [getattr(config, name) for name in LATER_PARAMETERS]
     return np.array([1, config.act_width + config.codebook_width, config.acc_width,
                      config.entries_per_word * config.entry_width, _count_lut_rams(config),
-                     count_selected_bits(device, config)], np.float64)
+                     count_selected_bits(device, config), *units], np.float64)
 
 
 def _count_lut_rams(config: EIEConfig) -> int:
@@ -64,6 +65,11 @@ def _count_nodes(config: EIEConfig) -> int:
         width = -(-width // 4)
         nodes += width
     return nodes
+
+
+def _features_of_others(config: EIEConfig) -> list[int]:
+    """Features on which the LUTs of a machine depend, besides its PEs."""
+    return [1, _count_nodes(config), config.loops]
 
 
 def _sites(cells: Mapping[str, int]) -> int:
@@ -90,10 +96,10 @@ def _fit_pes() -> NDArray[np.float64]:
 
 @functools.cache
 def _fit_others() -> NDArray[np.float64]:
-    """LUT sites of a machine without PEs, and of a node of the tree."""
+    """LUT sites of a machine without PEs, of a node of the tree, and of loops."""
     machines = _read()["machines"]
-    nodes = [[1, _count_nodes(EIEConfig(**machine["changes"]))] for machine in machines]
-    return _solve(np.array(nodes, np.float64),
+    return _solve(np.array([_features_of_others(EIEConfig(**machine["changes"]))
+                            for machine in machines], np.float64),
                   np.array([_sites(machine) for machine in machines], np.float64))
 
 

@@ -4,15 +4,23 @@ import dataclasses
 
 import pytest
 
-from eie_flows.devices import DEVICES, count_multipliers, count_rams, memory_shapes, ram_rows
-from eie_hdl.config import EIEConfig
+from eie_flows.devices import (
+    DEVICES,
+    count_multipliers,
+    count_rams,
+    memory_shapes,
+    ram_rows,
+    small_memories,
+)
+from eie_hdl.config import LATER_PARAMETERS, EIEConfig
 
 ECP5 = DEVICES["ecp5-85"]
 
 
 @pytest.mark.parametrize("changes, expected", [
     ({}, 10), ({"acc_depth": 1024, "z_width": 8, "spmat_depth": 2048}, 16),
-    ({"act_width": 8, "codebook_width": 8, "acc_width": 24}, 9)])
+    ({"act_width": 8, "codebook_width": 8, "acc_width": 24}, 9),
+    ({"loops": True, "tables": True}, 11)])
 def test_a_pe_of_an_ecp5_has_the_block_rams_that_yosys_finds(changes, expected):
     """`eie synth` with these parameters."""
     config = EIEConfig(n_pe=1, **changes)
@@ -39,11 +47,25 @@ def test_memories_of_an_asic_have_the_rows_that_are_needed():
     assert count_rams(asic, EIEConfig()) == 0
 
 
+@pytest.mark.parametrize("changes, expected", [
+    ({}, 68), ({"loops": True}, 77), ({"loops": True, "local": True, "maximum": True}, 81),
+    (dict.fromkeys(LATER_PARAMETERS, True), 87)])
+def test_small_memories_of_an_ecp5_are_the_lut_rams_that_yosys_finds(changes, expected):
+    """Cells of 16 × 4; docs/synthesis.md."""
+    memories = small_memories(EIEConfig(**changes))
+    assert sum(-(-rows // 16) * -(-bits // 4) for rows, bits in memories) == expected
+
+
 def test_small_memories_are_in_block_rams_where_luts_cannot_hold_them():
     device = DEVICES["up5k"]
     in_luts = dataclasses.replace(device, lut_ram=True)
     # 64 × 40, 32 × 38 and 2 × 30 in block RAMs of 256 × 16.
     assert count_rams(device, EIEConfig(n_pe=4)) - count_rams(in_luts, EIEConfig(n_pe=4)) == 4 * 8
+
+
+def test_a_table_takes_a_multiplier():
+    config = EIEConfig(n_pe=4, loops=True, tables=True)
+    assert count_multipliers(ECP5, config) == 8
 
 
 @pytest.mark.parametrize("device, act_width, codebook_width, expected", [
