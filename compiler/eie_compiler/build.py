@@ -1,6 +1,7 @@
 """Builds: memory images, placement of vectors, and the build report."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ class Build(StoredBuild):
                               f"program keeps states from one to the next, not {n_vectors:,} "
                               f"vectors")
 
-    @property
+    @functools.cached_property
     def settings(self) -> dict[str, dict[str, int]]:
         """Registers that the host sets before it loads the memories, and their fields.
 
