@@ -1,6 +1,7 @@
 """Places of the vectors of a step: their rows, and the columns of their elements."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,14 +68,16 @@ def place_step(config: EIEConfig, found: StepStages, mapping: str, biases: int) 
     words = sum(sizes[vector] for vector in beside)
     kept = sum(sizes[vector] for vector in others)
     n_buffers = 2 if biases + 2 * words + kept <= config.act_depth else 1
-    rows, row = dict[StepVector, int](), 0
-    for vector in [*beside, *others]:
-        if vector == next(iter(others), None):
-            row = n_buffers * words
-        rows[vector] = row
-        row += sizes[vector]
+    rows = _stack(beside, sizes, 0) | _stack(others, sizes, n_buffers * words)
     return StepPlaces(rows, sizes, _place_elements(config, found, mapping), words, n_buffers,
                       n_buffers * words + kept)
+
+
+def _stack(vectors: Sequence[StepVector], sizes: Mapping[StepVector, int], first: int
+           ) -> dict[StepVector, int]:
+    """Place vectors one after another from a row on."""
+    return dict(zip(vectors, itertools.accumulate(
+        (sizes[vector] for vector in vectors), initial=first)))
 
 
 def _count_rows(config: EIEConfig, found: StepStages, vectors: Sequence[StepVector]

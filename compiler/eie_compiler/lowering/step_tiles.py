@@ -133,29 +133,33 @@ class _Tiles:
     def _spread_factors(self, stage: Drained, first: int, size: int) -> NDArray[np.int64]:
         """Place constants in the rows of a tile that begins at row `first` of the result."""
         assert stage.factors is not None
-        rows = self._places.columns[stage.result] - first * self._columns
-        return _spread(stage.factors, rows, (rows >= 0) & (rows < size), size)
+        return _spread(stage.factors, self._find_rows(
+            self._places.columns[stage.result], first, size), size)
+
+    def _find_rows(self, columns: NDArray[np.int64], first: int, size: int) -> NDArray[np.int64]:
+        """Find the rows of elements in a tile that begins at row `first` of the SRAM, else −1."""
+        rows = columns - first * self._columns
+        return np.where((rows >= 0) & (rows < size), rows, -1)
 
     def _make_weighted(self, stage: Weighted) -> Iterator[StepTile]:
         """Make the tiles of a layer or sum."""
         places, step = self._places, self._config.tile_words
         begin = places.rows[stage.results[0]]
-        rows = np.concatenate([places.columns[vector]
-                               + self._columns * (places.rows[vector] - begin)
-                               for vector in stage.results])
+        columns = np.concatenate([places.columns[vector]
+                                  + self._columns * (places.rows[vector] - begin)
+                                  for vector in stage.results])
         # Rows between the results, after one that is read together with a longer vector, are zeros.
         last = stage.results[-1]
         words = places.rows[last] + self._words(last) - begin
         for first in range(0, words, step):
             size = self._columns * min(step, words - first)
-            inside = (rows >= self._columns * first) & (rows < self._columns * first + size)
+            rows = self._find_rows(columns, first, size)
             local = first if stage.is_local else 0    # first row of the sources that is read
-            convolution, codes = self._connect(stage, np.where(
-                inside, rows - self._columns * first, -1), size, local)
-            layer = dataclasses.replace(stage.inputs.layer, codes=codes, bias=_spread(
-                stage.inputs.layer.bias, rows - self._columns * first, inside, size))
-            chosen = dataclasses.replace(stage.chosen, bias=_spread(
-                stage.chosen.bias, rows - self._columns * first, inside, size))
+            convolution, codes = self._connect(stage, rows, size, local)
+            layer = dataclasses.replace(stage.inputs.layer, codes=codes,
+                                        bias=_spread(stage.inputs.layer.bias, rows, size))
+            chosen = dataclasses.replace(stage.chosen,
+                                         bias=_spread(stage.chosen.bias, rows, size))
             source = min(places.rows[vector] for vector in stage.sources)
             yield StepTile(
                 stage.node, stage.inputs._replace(layer=layer), chosen, convolution,
@@ -191,11 +195,10 @@ class _Tiles:
         return n_words(vector.size, self._config.n_pe)
 
 
-def _spread(values: NDArray[Any], rows: NDArray[np.int64], inside: NDArray[np.bool_], size: int
-            ) -> NDArray[Any]:
-    """Place the values of those rows that are inside a tile."""
+def _spread(values: NDArray[Any], rows: NDArray[np.int64], size: int) -> NDArray[Any]:
+    """Place values in these rows of a tile, without those of row −1."""
     placed = np.zeros(size, values.dtype)
-    placed[rows[inside]] = values[inside]
+    placed[rows[rows >= 0]] = values[rows >= 0]
     return placed
 
 
