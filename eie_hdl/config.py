@@ -28,7 +28,7 @@ FILLING_LIMIT = 4
 MAX_ACC_WIDTH = 60
 
 #: Least width of an activation with ``tables``: the operand of a function has 4 bits before its
-#: binary point beside the sign, and one behind it.
+#: binary point beside the sign, and one after it.
 MIN_TABLE_WIDTH = 6
 
 

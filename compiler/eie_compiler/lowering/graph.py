@@ -31,6 +31,7 @@ from .strips import set_strips
 
 __all__ = ["compile_graph"]
 
+
 def compile_graph(graph: Graph, config: EIEConfig, *,
                   mapping: RowMapping = "balanced",
                   strips: Mapping[str, int] | None = None,

@@ -53,7 +53,7 @@ class _Program:
 
 
 class _Begin(NamedTuple):
-    """Where a program begins in the memories of a load."""
+    """First row of the biases, of the vectors, and first pointer of a program in a load."""
 
     bias: int
     vector: int

@@ -277,7 +277,7 @@ class GoldenModel:
 
 
 def _addend(step: Step, state: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What is added to the accumulators of each pixel as they are drained (n_rows, 1, batch)."""
+    """Addends of the accumulators of each pixel as they are drained (n_rows, 1, batch)."""
     bias = state[step.bias, np.newaxis]
     if step.factor is None:
         return bias << step.bias_shift

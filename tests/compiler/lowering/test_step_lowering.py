@@ -45,16 +45,16 @@ def stages_of(scan, config=CONFIG):
     return list_step_stages(fit_formats(scan, config), config)
 
 
-def tell(found):
+def list_reads(found):
     """Names of the vectors of each stage: the node that writes them, or x and s."""
     names = {found.input: "x", **{state: f"s{at}" for at, state in enumerate(found.states)}}
-    told = []
+    listed = []
     for stage in found.stages:
         reads = " ".join(names[vector] for vector in stage.reads)
         for vector in stage.writes:
             names.setdefault(vector, stage.node)
-        told.append(f"{reads} > {' '.join(names[vector] for vector in stage.writes)}")
-    return told
+        listed.append(f"{reads} > {' '.join(names[vector] for vector in stage.writes)}")
+    return listed
 
 
 def test_a_layer_reads_the_input_and_a_state_beside_it():
@@ -62,7 +62,7 @@ def test_a_layer_reads_the_input_and_a_state_beside_it():
     joined = add(body, "xs", Concat(0), "x s", 9)
     y = body.layer([joined], 8, frac=11)
     found = stages_of(body.scan(y, {"s": y}))
-    assert tell(found) == [f"x s0 > {y}", f"{y} > s0"]
+    assert list_reads(found) == [f"x s0 > {y}", f"{y} > s0"]
     assert found.beside == set(found.states) and found.result == found.stages[0].results
     layer, copy = found.stages
     assert [vector.frac for vector in layer.reads] == [9, 9]    # in the format of both
@@ -102,7 +102,7 @@ def test_sums_and_products_take_one_stage():
     add(body, "square", Multiply(), "difference difference", 12)
     found = stages_of(body.scan("product", {"s": body.add(
         CONVERSION, "square", frac=11, size=8), "t": "difference"}))
-    assert tell(found)[:5] == [f"x > {y}", f"{y} s0 > sum", "s0 s1 > difference",
+    assert list_reads(found)[:5] == [f"x > {y}", f"{y} s0 > sum", "s0 s1 > difference",
                                "sum s1 > product", "difference difference > square"]
     total, difference, product, square = found.stages[1:5]
     assert isinstance(total, Weighted) and total.is_local
