@@ -7,6 +7,7 @@ import numpy as np
 from ..errors import CompressError
 from ..graph.graph import Graph, Recurrence, Scan, Subgraph
 from ..graph.operation import GraphError, Operation
+from ..graph.operations import Quantise
 from ..model import Model
 from ..network import MAX_FRAC, CompressedNetwork
 from .calibration import fit_frac
@@ -20,6 +21,10 @@ def choose_fracs(graph: Graph, magnitudes: Mapping[str, float], act_width: int
 
     The result of an operation that keeps the format has that of its operand. The tensors inside a
     scan have those of the operands and of the result, and a state has that of its next value.
+
+    A tensor that is quantised has the finest format for its whole range, whatever its zero point
+    is. An input of which only the integers are read has no fraction bits: it is rounded once, where
+    its words are made.
 
     Parameters
     ----------
@@ -40,10 +45,13 @@ def choose_fracs(graph: Graph, magnitudes: Mapping[str, float], act_width: int
     """
     groups = _group(graph)
     greatest: dict[str, float] = {}
-    for path, magnitude in magnitudes.items():
+    spans = {path: float(node.computation.high - node.computation.low)
+             for path, node in graph.walk() if isinstance(node.computation, Quantise)}
+    for path, magnitude in {**magnitudes, **spans}.items():
         group = groups.find(path)
         greatest[group] = max(greatest.get(group, 0.0), magnitude)
     fracs = {group: fit_frac(magnitude, act_width) for group, magnitude in greatest.items()}
+    fracs |= dict.fromkeys(map(groups.find, _find_integers(graph)), 0)
     while _coarsen(graph, "", groups, fracs):    # a coarser operand may demand a coarser result
         pass
     return lambda path: fracs[groups.find(path)]
@@ -93,6 +101,16 @@ def _join(groups: _Groups, graph: Graph, prefix: str) -> None:
                 groups.join(f"{path}/{state}", f"{path}/{source}")
             groups.join(path, f"{path}/{body.outputs[0]}")
             _join(groups, body, f"{path}/")
+
+
+def _find_integers(graph: Graph) -> list[str]:
+    """Find the inputs that are read only to be rounded to integers."""
+    readers: dict[str, list[object]] = {name: [] for name in graph.inputs}
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers.get(name, []).append(node.computation)
+    return [name for name, found in readers.items() if found and all(
+        isinstance(one, Quantise) and np.all(np.equal(one.scale, 1)) for one in found)]
 
 
 def _coarsen(graph: Graph, prefix: str, groups: _Groups, fracs: dict[str, int]) -> bool:

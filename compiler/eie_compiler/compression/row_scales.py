@@ -1,17 +1,20 @@
-"""Scales of rows that are moved from the weights of a graph to operations of the host."""
+"""Scales of rows that are moved from the weights of a graph to what follows them."""
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import diags_array
 
 from ..graph.graph import Graph, Node, Scan
 from ..graph.operation import Floats
-from ..graph.operations import Affine
+from ..graph.operations import Affine, Quantise
 from ..model import Model, ModelLayer
 from .equalisation import bits_lost, greatest_weights, is_shared
+from .row_steps import find_steps
 
 __all__ = ["repeat_scales", "scale_rows"]
 
@@ -22,13 +25,29 @@ _MIN_LOST = 3.0
 _SUFFIX = "_scaled"
 
 
+class _Factors(NamedTuple):
+    """Factor of each row, by which weights and biases are divided; if `whole`, to integers."""
+
+    rows: Floats
+    whole: bool = False
+
+
+#: Function of the path of a node, its last layer, and whether results are quantised, to factors.
+_Find = Callable[[str, ModelLayer, bool], _Factors | None]
+
+
 def scale_rows(graph: Graph, n_shared: int) -> Graph:
-    """Scale rows of different magnitudes by powers of two, and their results back.
+    """Scale rows of different magnitudes, and their results back.
 
     A codebook that holds the weights of one great row has few values for all others. After the
     last layer of a node the host multiplies the results, which do not change: a positive factor
-    passes through a ReLU. Layers whose results are outputs of a graph, or next values of states,
-    stay as they are, and those that have no more than `n_shared` distinct weights.
+    passes through a ReLU. Factors are then powers of two. Layers whose results are outputs of a
+    graph, or next values of states, stay as they are, and those that have no more than `n_shared`
+    distinct weights.
+
+    Results that are quantised have a scale in any case, which takes the factors of the rows. They
+    are those of :func:`~.row_steps.find_steps`, which make all weights integers, if there are such
+    of no more than `n_shared`; otherwise the greatest magnitudes of the rows.
 
     Parameters
     ----------
@@ -40,9 +59,13 @@ def scale_rows(graph: Graph, n_shared: int) -> Graph:
     Returns
     -------
     :class:`~..graph.graph.Graph`
-        Model with an operation `NAME_scaled` after each such node `NAME`.
+        Model with an operation `NAME_scaled` after each such node `NAME`, unless its results are
+        quantised.
     """
-    return _scale(graph, lambda path, layer: _find_factors(layer, n_shared))
+    def find(path: str, layer: ModelLayer, is_quantised: bool) -> _Factors | None:
+        return _normalise(layer, n_shared) if is_quantised else _find_factors(layer, n_shared)
+
+    return _scale(graph, find)
 
 
 def repeat_scales(model: Graph, network: Graph) -> Graph:
@@ -58,45 +81,81 @@ def repeat_scales(model: Graph, network: Graph) -> Graph:
     :class:`~..graph.graph.Graph`
         Model with the nodes of the network.
     """
-    known = {path for path, _ in model.walk()}
-    factors = {path.removesuffix(_SUFFIX): np.ravel(node.computation.scale)
-               for path, node in network.walk()
-               if path not in known and isinstance(node.computation, Affine)}
-    return _scale(model, lambda path, layer: factors.get(path)) if factors else model
+    known = dict(model.walk())
+    factors = {}
+    for path, node in network.walk():
+        before, computation = known.get(path), node.computation
+        if before is None and isinstance(computation, Affine):
+            factors[path.removesuffix(_SUFFIX)] = np.ravel(computation.scale)
+        elif before is not None and isinstance(computation, Quantise):
+            assert isinstance(before.computation, Quantise)
+            ratio = np.ravel(computation.scale / np.asarray(before.computation.scale))
+            factors[path.removesuffix(node.name) + node.inputs[0]] = ratio
+    factors = {path: ratio for path, ratio in factors.items() if (ratio != 1).any()}
+
+    def find(path: str, layer: ModelLayer, is_quantised: bool) -> _Factors | None:
+        return _Factors(factors[path]) if path in factors else None
+
+    return _scale(model, find) if factors else model
 
 
-def _scale(graph: Graph, find: Callable[[str, ModelLayer], Floats | None], prefix: str = ""
-           ) -> Graph:
+def _scale(graph: Graph, find: _Find, prefix: str = "") -> Graph:
     """Scale the rows of the last layers of nodes by the factors found for them, if any."""
     nodes: list[Node] = []
     renamed: dict[str, str] = {}
+    absorbed: dict[str, Floats] = {}
+    quantised = _find_quantised(graph)
     for node in graph.nodes:
         computation, path = node.computation, prefix + node.name
         if isinstance(computation, Scan):
             computation = computation.change_body(
                 functools.partial(_scale, find=find, prefix=f"{path}/"))
+        elif isinstance(computation, Quantise) and node.inputs[0] in absorbed:
+            computation = dataclasses.replace(
+                computation, scale=computation.scale * absorbed[node.inputs[0]])
         node = dataclasses.replace(node, computation=computation,
                                    inputs=tuple(renamed.get(name, name) for name in node.inputs))
-        name = node.name + _SUFFIX
+        name, is_quantised = node.name + _SUFFIX, node.name in quantised
         factors = None if not isinstance(computation, Model) or node.name in graph.outputs \
-            or name in graph.shapes else find(path, computation.layers[-1])
+            or name in graph.shapes else find(path, computation.layers[-1], is_quantised)
         if factors is None:
             nodes.append(node)
             continue
         assert isinstance(computation, Model)
         *before, last = computation.layers
-        scaled = dataclasses.replace(last, weight=diags_array(1 / factors) @ last.weight,
-                                     bias=last.bias / factors)
+        scaled = dataclasses.replace(last, weight=_divide(last.weight, factors),
+                                     bias=last.bias / factors.rows)
+        nodes.append(dataclasses.replace(node, computation=dataclasses.replace(
+            computation, layers=(*before, scaled))))
         # Rows of an image are its channels.
         shape = (-1, 1, 1) if computation.patches is not None else (-1,)
-        nodes += [dataclasses.replace(node, computation=dataclasses.replace(
-                      computation, layers=(*before, scaled))),
-                  Node(name, Affine(factors.reshape(shape), 0.0), (node.name,))]
-        renamed[node.name] = name
+        if is_quantised:
+            absorbed[node.name] = factors.rows.reshape(shape)
+        else:
+            nodes.append(Node(name, Affine(factors.rows.reshape(shape), 0.0), (node.name,)))
+            renamed[node.name] = name
     return dataclasses.replace(graph, nodes=tuple(nodes))
 
 
-def _find_factors(layer: ModelLayer, n_shared: int) -> Floats | None:
+def _find_quantised(graph: Graph) -> set[str]:
+    """Find the tensors that are quantised, and read nowhere else."""
+    uses = Counter(name for node in graph.nodes for name in node.inputs)
+    return {name for node in graph.nodes if isinstance(node.computation, Quantise)
+            for name in node.inputs if uses[name] == 1}
+
+
+def _divide(weight: Any, factors: _Factors) -> Any:
+    """Divide the rows of a matrix by their factors."""
+    divided = diags_array(1 / factors.rows) @ weight
+    if not factors.whole:
+        return divided
+    if isinstance(divided, np.ndarray):
+        return np.rint(divided)
+    divided.data = np.rint(divided.data)
+    return divided
+
+
+def _find_factors(layer: ModelLayer, n_shared: int) -> _Factors | None:
     """Find powers of two that bring great rows to the magnitude of the median one."""
     greatest = greatest_weights(layer, 1)
     if not greatest.any() or is_shared(layer, n_shared):
@@ -107,4 +166,15 @@ def _find_factors(layer: ModelLayer, n_shared: int) -> Floats | None:
     factors = np.ones(layer.n_rows)
     # Smaller rows stay: their biases, which have a limit beside their weights, would grow.
     factors[greatest > 0] = np.exp2(np.maximum(np.rint(logarithms - np.median(logarithms)), 0))
-    return factors
+    return _Factors(factors)
+
+
+def _normalise(layer: ModelLayer, n_shared: int) -> _Factors:
+    """Find the factors of rows whose results have a scale in any case."""
+    steps = find_steps(layer.weight)
+    if steps is not None:
+        factors = _Factors(steps, whole=True)
+        if is_shared(dataclasses.replace(layer, weight=_divide(layer.weight, factors)), n_shared):
+            return factors
+    greatest = greatest_weights(layer, 1)
+    return _Factors(np.where(greatest > 0, greatest, 1.0))

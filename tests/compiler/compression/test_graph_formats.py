@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from eie_compiler.compression.graph_formats import choose_fracs, find_nonnegative
+from eie_compiler.errors import CompressError
 from eie_compiler.graph.graph import Graph, Node, Recurrence, Scan
 from eie_compiler.graph.operation import GraphError
-from eie_compiler.graph.operations import Add, Slice
+from eie_compiler.graph.operations import Add, Quantise, Slice
 from eie_compiler.model import Model, ModelLayer
 from support.graphs import Sum, accumulator
 
@@ -29,6 +30,31 @@ def test_a_result_is_as_coarse_as_an_operation_demands():
     frac_of = choose_fracs(graph, {"x": 2.0 ** 20, "a": 0.0, "y": 2.0 ** -60}, 8)
     # 20 bits finer than an operand at most.
     assert [frac_of(path) for path in ("x", "a", "y")] == [-14, 6, 26]
+
+
+def quantised(*, scale=1.0, low=-128, high=127):
+    return Graph({"x": (3,)}, (Node("q", Quantise(scale, low, high), ("x",)),
+                               Node("y", Slice(0, 0, 2), ("q",))), ("y",))
+
+
+@pytest.mark.parametrize("low, high, frac", [(-128, 127, 7), (0, 255, 7), (-222, 33, 7),
+                                             (-8, 7, 11), (0, 1, 14), (-1, 0, 14)])
+def test_quantised_numbers_have_room_for_all_zero_points(low, high, frac):
+    frac_of = choose_fracs(quantised(low=low, high=high), {"x": 300.0, "q": 1.0, "y": 1.0}, 16)
+    assert [frac_of(path) for path in ("x", "q", "y")] == [0, frac, frac]
+
+
+def test_only_inputs_that_are_rounded_as_they_are_are_integers():
+    magnitudes = {"x": 3.0, "q": 1.0, "y": 1.0}
+    assert choose_fracs(quantised(scale=0.5), magnitudes, 16)("x") == 13
+    graph = quantised()
+    both = Graph(graph.inputs, (*graph.nodes, Node("z", Slice(0, 0, 2), ("x",))), ("y", "z"))
+    assert choose_fracs(both, {**magnitudes, "z": 3.0}, 16)("x") == 13
+
+
+def test_words_have_room_for_the_integers():
+    with pytest.raises(CompressError, match=r"^node 'q': result must have 0 to 32 fraction bits"):
+        choose_fracs(quantised(), {"x": 3.0, "q": 1.0, "y": 1.0}, 8)
 
 
 class Never(Sum):

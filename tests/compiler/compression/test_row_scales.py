@@ -10,7 +10,7 @@ from eie_compiler.compression.graph_layers import decompress_graph
 from eie_compiler.compression.row_scales import repeat_scales, scale_rows
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph, Node, Scan
-from eie_compiler.graph.operations import Affine, Tanh
+from eie_compiler.graph.operations import Affine, Quantise, Tanh
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
 
@@ -119,3 +119,44 @@ def test_shared_weights_are_more_exact_for_scaled_rows():
     errors = [np.abs(evaluate_real(decompress_graph(compress_graph(model, x)), x)["tanh"]
                      - exact).mean() for model in (as_output, graph)]
     assert errors[1] < 0.8 * errors[0]
+
+
+def quantised_graph(weight, *, relu=False, outputs=("q",), shape=(6,), patches=None):
+    return Graph({"x": shape}, (
+        Node("fc", Model((ModelLayer("fc", weight, np.arange(len(weight)) - 2.0, relu),), patches),
+             ("x",)),
+        Node("q", Quantise(0.07, -128, 127), ("fc",))), outputs)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shape, patches", [((6,), None), ((1, 5, 7), Patches((1, 5, 7), (2, 3)))])
+def test_scales_of_quantised_rows_leave_integers(seed, shape, patches):
+    rng = np.random.default_rng(seed)
+    integers = rng.integers(-127, 128, (9, 6))
+    integers[:, 0] = 127
+    graph = quantised_graph(integers * np.exp(rng.normal(size=9))[:, np.newaxis], shape=shape,
+                            patches=patches)
+    scaled = scale_rows(graph, 255)
+    assert [node.name for node in scaled.nodes] == ["fc", "q"]
+    np.testing.assert_array_equal(scaled.nodes[0].computation.layers[0].weight, integers)
+    x = {"x": rng.normal(size=(20, *shape))}
+    np.testing.assert_array_equal(evaluate_real(scaled, x)["q"], evaluate_real(graph, x)["q"])
+    for model in (graph, scaled):    # before and after
+        again = repeat_scales(model, scaled)
+        np.testing.assert_allclose(again.nodes[0].computation.layers[0].weight, integers)
+        np.testing.assert_allclose(again.nodes[1].computation.scale,
+                                   scaled.nodes[1].computation.scale)
+
+
+def test_rows_of_too_many_integers_get_one_magnitude():
+    weight = np.random.default_rng(1).normal(size=(5, 6)) * [[1], [2], [300], [4], [0]]
+    for given in (weight, np.rint(weight * 10)):
+        scaled = scale_rows(quantised_graph(given), N_SHARED)
+        found = scaled.nodes[0].computation.layers[0].weight
+        assert np.abs(found).max(axis=1) == pytest.approx([1, 1, 1, 1, 0])
+
+
+def test_rows_that_are_also_read_before_they_are_quantised_are_no_integers():
+    graph = quantised_graph(np.arange(54.0).reshape(9, 6) * 0.1, outputs=("q", "fc"))
+    scaled = scale_rows(graph, 255)
+    assert scaled.nodes[1].computation.scale == 0.07
