@@ -16,6 +16,7 @@ from ..preprocessing import quantise_inputs
 from ..vectors import dequantise
 from .fixed_inputs import fix_input
 from .fixed_point import choose_formats
+from .scaled_layer import FixedScales
 
 __all__ = ["IntegerLayer", "IntegerNetwork"]
 
@@ -42,6 +43,8 @@ class IntegerLayer:
         True if negative results become zero.
     frac, act_width : :class:`int`
         Fraction bits and width of a result.
+    scales : :class:`~.scaled_layer.FixedScales`, optional
+        Scales of the rows.
     """
 
     weights: csc_array
@@ -50,6 +53,7 @@ class IntegerLayer:
     relu: bool
     frac: int
     act_width: int
+    scales: FixedScales | None
 
     def __call__(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Compute words (batch, n_rows) for words (batch, n_cols)."""
@@ -60,6 +64,8 @@ class IntegerLayer:
         # The format excludes overflow of the accumulator, hence of 64 bits.
         sums = (self.weights @ words.T).T if self._floats is None else \
             (words.astype(np.float64) @ self._floats).astype(np.int64)
+        if self.scales is not None:
+            return self.scales(sums + self.bias, self.shift, relu=self.relu)
         rounded = round_shift(sums + self.bias, self.shift)
         return relu(rounded) if self.relu else rounded
 
@@ -109,7 +115,7 @@ class IntegerNetwork:
                 csc_array((chosen.codebook[layer.codes.data], layer.codes.indices,
                            layer.codes.indptr), shape=layer.codes.shape),
                 chosen.bias << chosen.bias_shift, chosen.shift, layer.relu, layer.output_frac,
-                config.act_width)
+                config.act_width, chosen.scales)
             for layer, chosen in zip(network.layers, self.formats)]
 
     def vectors(self, values: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:

@@ -11,6 +11,7 @@ from eie_hdl.numeric import limits
 
 from ..errors import CompileError
 from ..network import CompressedNetwork, Layer
+from .scaled_layer import FixedScales, ScaledLayer, fix_scales
 
 __all__ = ["LayerFormat", "LayerInput", "WeightPrecision", "activation_range", "choose_format",
            "choose_formats", "exact_bias_shift", "layers_with_inputs", "measure_precision",
@@ -37,6 +38,10 @@ class LayerFormat:
         Exact bounds of a partial sum of any row, over all inputs, with or without the bias.
     spare_bits : :class:`int`
         Bits of the accumulator that always equal the sign bit, without the sign bit itself.
+    scales : :class:`~.scaled_layer.FixedScales`, optional
+        Scales of the rows, of a :class:`~.scaled_layer.ScaledLayer`. `shift` is the least of the
+        right shifts of all rows, and the unused entry 0 of the codebook says how the machine
+        quantises the results.
     """
 
     weight_frac: int
@@ -47,6 +52,7 @@ class LayerFormat:
     lowest: int
     highest: int
     spare_bits: int
+    scales: FixedScales | None = None
 
 
 class LayerInput(NamedTuple):
@@ -147,10 +153,14 @@ def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
     """
     counts = _count_codes(layer)
     used = counts.any(axis=0)
+    scales, frac, most = None, layer.output_frac, config.max_shift
+    if isinstance(layer, ScaledLayer):
+        scales = fix_scales(config, layer)
+        frac, most = scales.frac, most - int(scales.shifts.max())
     # The accumulator has weight_frac + input_frac fraction bits; this many are shifted out.
     reason = ""
-    for shift in range(config.max_shift, -1, -1):
-        weight_frac = shift + layer.output_frac - input_frac
+    for shift in range(most, -1, -1):
+        weight_frac = shift + frac - input_frac
         if layer.max_weight_frac is not None and weight_frac > layer.max_weight_frac:
             reason = (f"at a shift of {shift} weights have {weight_frac} fraction bits, more than "
                       f"max_weight_frac = {layer.max_weight_frac}")
@@ -175,8 +185,10 @@ def choose_format(config: EIEConfig, layer: Layer, input_frac: int,
         lowest, highest = partial_sum_bounds(counts, integers, bias << bias_shift, act_range)
         spare = _spare_bits(config, lowest, highest)
         if spare >= 0:
+            if scales is not None:
+                integers[0] = scales.pack_quantiser(config)
             return LayerFormat(weight_frac, bias_shift, shift, integers, bias,
-                               int(lowest.min()), int(highest.max()), spare)
+                               int(lowest.min()), int(highest.max()), spare, scales)
         worst = int(np.argmax(np.maximum(highest, ~lowest)))
         reason = (f"at a shift of {shift} sums of row {worst} need {config.acc_width - spare} "
                   f"bits, and acc_width is {config.acc_width}")

@@ -20,7 +20,7 @@ from ..preprocessing import convert_inputs
 from .arithmetic import IntegerNetwork
 from .fixed_inputs import fix_inputs
 from .loops import set_loops
-from .pooling import lower_means
+from .operation_layers import lower_graph_operations
 from .step_formats import lower_recurrences
 
 __all__ = ["IntegerGraph"]
@@ -55,7 +55,7 @@ class IntegerGraph:
 
     def __init__(self, graph: Graph, config: EIEConfig) -> None:
         # Nodes are computed one by one, and layers pixel by pixel, whatever a machine does.
-        graph = lower_means(lower_recurrences(graph, config), config)
+        graph = lower_graph_operations(lower_recurrences(graph, config), config)
         graph = set_loops(inline_subgraphs(graph), {})
         self._graph, self._width = graph, config.act_width
         self.layers = {}

@@ -12,8 +12,9 @@ from ..graph.graph import Graph, Node, Scan, Subgraph
 from ..graph.layers import find_layers, find_programs
 from ..graph.operation import Operation
 from ..graph.operations.arrangement import Concat, Reshape
-from ..graph.operations.elementwise import Add, Subtract
+from ..graph.operations.elementwise import Add, Affine, Subtract
 from ..graph.operations.pooling import AveragePool, MaxPool, Mean
+from ..graph.operations.quantisation import Quantise
 from ..graph.subgraphs import join_nodes, make_subgraph
 from ..graph_build import walk_uses
 from ..network import CompressedNetwork
@@ -125,18 +126,37 @@ class _Joining:
                 functools.partial(self.join, prefix=f"{prefix}{node.name}/")))
             if isinstance(node.computation, Scan) else node for node in graph.nodes))
         for node in graph.nodes:
-            if node in graph.nodes and _begins(node):    # not joined with a node before it
+            if node in graph.nodes and (    # not joined with a node before it
+                    _begins(node) or not prefix and self._begins_scaled(graph, node)):
                 graph = self._join_most(graph, node, prefix)
         return graph
 
+    def _begins_scaled(self, graph: Graph, node: Node) -> bool:
+        """True for layers of a vector whose results have scales of the machine."""
+        return self._config.scales and isinstance(node.computation, CompressedNetwork) \
+            and len(graph.shapes[node.inputs[0]]) == 1 \
+            and any(isinstance(reader.computation, (Affine, Quantise)) for reader in graph.nodes
+                    if node.name in reader.inputs)
+
     def _join_most(self, graph: Graph, first: Node, prefix: str) -> Graph:
         """Join the most nodes from this one on that fit the machine as one program."""
-        for nodes in _cut(graph, _follow(graph, first)):
+        for nodes in _cut(graph, self._follow(graph, first)):
             try:
                 return self._join_all(graph, first.inputs[0], nodes)
             except CompileError as error:    # too little memory, or a node is no loop
                 self.reasons[prefix + nodes[-1].name] = str(error)
         return graph
+
+    def _follow(self, graph: Graph, first: Node) -> list[Node]:
+        """List the nodes that depend only on a node and its operand, in an order of computation.
+        """
+        names, found = {*first.inputs}, list[Node]()
+        for node in graph.nodes:
+            if node is first or found and names.issuperset(node.inputs) \
+                    and _continues(node, self._config):
+                names.add(node.name)
+                found.append(node)
+        return found
 
     def _join_all(self, graph: Graph, operand: str, nodes: Sequence[Node]) -> Graph:
         """Join nodes; raise :class:`CompileError` if they are no program of the machine."""
@@ -159,16 +179,6 @@ class _Joining:
         means = average_layers(self._config, node.computation, graph.shapes[node.inputs[0]],
                                frac=fracs[node.inputs[0]], to=fracs[node.name])
         return None if means is None else describe_rounding(self._config, means)
-
-
-def _follow(graph: Graph, first: Node) -> list[Node]:
-    """List the nodes that depend only on a node and its operand, in an order of computation."""
-    names, found = {*first.inputs}, list[Node]()
-    for node in graph.nodes:
-        if node is first or found and names.issuperset(node.inputs) and _continues(node):
-            names.add(node.name)
-            found.append(node)
-    return found
 
 
 def _cut(graph: Graph, nodes: Sequence[Node]) -> list[list[Node]]:
@@ -202,9 +212,10 @@ def _begins(node: Node) -> bool:
         and network.patches is not None and network.patches.loop > 0
 
 
-def _continues(node: Node) -> bool:
+def _continues(node: Node, config: EIEConfig) -> bool:
     """True for a node whose operands may stay on the chip."""
     network = node.computation
     return _begins(node) or is_relu(node) \
-        or isinstance(network, (Add, AveragePool, Concat, Mean, Reshape, Subtract)) \
+        or isinstance(network, (Add, AveragePool, Concat, Mean, Quantise, Reshape, Subtract)) \
+        or isinstance(network, Affine) and config.scales \
         or isinstance(network, CompressedNetwork) and network.patches is None

@@ -21,6 +21,7 @@ from .lowered_network import Lowered, LoweredNetwork
 from .memory_map import n_words, place_activations
 from .program import LayerPlan, pack_program
 from .recurrence import LoweredStep
+from .scaled_layer import is_quantised
 from .step_tiles import StepTile
 
 __all__ = ["make_load"]
@@ -106,6 +107,13 @@ def _place(config: EIEConfig, network: Lowered, codebooks: dict[bytes, int], beg
     fracs = [network.input.frac, *(layer.output_frac for layer in layers)]
     names = ["input", *(layer.name for layer in layers)]
     last_reader = max(at for at, read in enumerate(network.sources) if 0 in read)
+    scale_rows = [None if chosen.scales is None else base + n_words(layer.n_rows, config.n_pe)
+                  for layer, chosen, base in zip(layers, formats, act_map.biases)]
+    constants = [(base, rows, chosen.bias)
+                 for base, rows, chosen in zip(act_map.biases, network.rows, formats)]
+    constants += [(base, rows, chosen.scales.words) for base, rows, chosen
+                  in zip(scale_rows, network.rows, formats)
+                  if base is not None and chosen.scales is not None]
     plans = [
         LayerPlan(source=act_map.vectors[read[0]], reads_input=0 in read,
                   frees_input=at == last_reader,
@@ -119,17 +127,17 @@ def _place(config: EIEConfig, network: Lowered, codebooks: dict[bytes, int], beg
                   if network.convolutions else None,
                   codebook=0 if network.maximum[at] else
                   codebooks.setdefault(chosen.codebook.tobytes(), len(codebooks)),
-                  shift=chosen.shift, bias_shift=chosen.bias_shift, relu=layer.relu,
+                  shift=chosen.shift, bias_shift=chosen.bias_shift,
+                  relu=layer.relu and not is_quantised(layer), scales=scales,
                   overwrites_result=act_map.overwrites_result[at])
-        for at, (layer, chosen, read) in enumerate(zip(layers, formats, network.sources))]
+        for at, (layer, chosen, read, scales) in enumerate(
+            zip(layers, formats, network.sources, scale_rows))]
     vectors = [Vector(name, base, columns, frac) for name, base, columns, frac
                in zip(names, act_map.vectors, network.columns, fracs)]
     return _Program(
         network, vectors, [vector for vector, sent in zip(vectors[1:], network.sent) if sent],
         n_words(network.vectors[0], config.n_pe), act_map.input_stride, act_map.n_words,
-        [(base, rows, chosen.bias) for base, rows, chosen
-         in zip(act_map.biases, network.rows, formats)],
-        plans, [codes.encode(config) for codes in network.codes],
+        constants, plans, [codes.encode(config) for codes in network.codes],
         pack_program(config, plans, two_inputs=act_map.input_stride > 0,
                      in_regions=act_map.in_regions, first_pointer=begin.pointer))
 

@@ -150,5 +150,8 @@ def _make_tile(convolution: Convolution, stage: Stage, sources: tuple[int, ...],
         pixel[places] = biases
         return np.tile(pixel, convolution.strip)
 
-    return dataclasses.replace(stage.layer, codes=codes, bias=repeat(stage.layer.bias)), \
-        dataclasses.replace(stage.chosen, bias=repeat(stage.chosen.bias))
+    layer = dataclasses.replace(stage.layer, codes=codes, bias=repeat(stage.layer.bias))
+    chosen = dataclasses.replace(stage.chosen, bias=repeat(stage.chosen.bias))
+    if chosen.scales is not None:
+        chosen = dataclasses.replace(chosen, scales=chosen.scales.spread(repeat))
+    return layer, chosen

@@ -9,6 +9,7 @@ from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 
 from ..network import Layer
 from .row_mapping import n_slots
+from .scaled_layer import ScaledLayer
 
 __all__ = ["ActMap", "Sources", "count_bias_words", "count_region_words", "n_words",
            "order_vectors", "place_activations", "vector_sizes", "widest_vectors"]
@@ -28,7 +29,7 @@ class ActMap:
     Attributes
     ----------
     biases : :class:`tuple` of :class:`int`
-        First row of the biases of each layer.
+        First row of the biases of each layer, which scales of rows follow, if it has any.
     vectors : :class:`tuple` of :class:`int`
         First row of the input, then of the results of each layer, for a program of buffer 0.
     input_stride : :class:`int`
@@ -61,8 +62,13 @@ def vector_sizes(layers: Sequence[Layer]) -> list[int]:
 
 
 def count_bias_words(config: EIEConfig, layers: Sequence[Layer]) -> int:
-    """Compute the rows of the biases of all layers."""
-    return sum(n_words(layer.n_rows, config.n_pe) for layer in layers)
+    """Compute the rows of the biases of all layers, and of the scales of their rows."""
+    return sum(_bias_words(config, layer) for layer in layers)
+
+
+def _bias_words(config: EIEConfig, layer: Layer) -> int:
+    """Compute the rows of the biases of a layer, and of the scales behind them, if it has any."""
+    return n_words(layer.n_rows, config.n_pe) * (2 if isinstance(layer, ScaledLayer) else 1)
 
 
 def widest_vectors(config: EIEConfig, layers: Sequence[Layer], vectors: Sequence[int],
@@ -135,7 +141,7 @@ def place_activations(config: EIEConfig, layers: Sequence[Layer], sent: Sequence
     biases, base = [], first_bias
     for layer in layers:
         biases.append(base)
-        base += n_words(layer.n_rows, config.n_pe)
+        base += _bias_words(config, layer)
     base = base if first_vector is None else first_vector
     sizes = _count_rows(config, vectors)
 

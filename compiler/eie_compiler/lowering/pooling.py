@@ -8,7 +8,7 @@ import numpy as np
 from eie_hdl.config import EIEConfig
 from eie_hdl.numeric import limits
 
-from ..graph.graph import Computation, Graph, Node, Scan, Subgraph
+from ..graph.graph import Computation, Node, Subgraph
 from ..graph.operation import Shape
 from ..graph.operations.arrangement import Reshape
 from ..graph.operations.pooling import AveragePool, MaxPool, Mean
@@ -19,8 +19,7 @@ from .fixed_point import LayerInput, activation_range, choose_format, choose_for
 from .simple_stages import choose_strip, spread_channels
 from .stages import Stage
 
-__all__ = ["average_layers", "describe_rounding", "lower_means", "lower_subgraph_means",
-           "pool_stage"]
+__all__ = ["average_layers", "describe_rounding", "lower_means", "pool_stage"]
 
 
 def pool_stage(config: EIEConfig, name: str, pool: MaxPool, shape: tuple[int, int, int], *,
@@ -110,21 +109,7 @@ def describe_rounding(config: EIEConfig, means: CompressedNetwork) -> str | None
         f"changes means by at most {error:.2g} steps before they are rounded"
 
 
-def lower_means(graph: Graph, config: EIEConfig) -> Graph:
-    """Replace the means in the subgraphs of a graph by the layers that the machine computes."""
-    def lower(node: Node) -> Node:
-        if isinstance(node.computation, Scan):
-            return dataclasses.replace(node, computation=node.computation.change_body(
-                lambda body: lower_means(body, config)))
-        if isinstance(node.computation, Subgraph):
-            return dataclasses.replace(node, computation=lower_subgraph_means(
-                node.computation, config))
-        return node
-
-    return dataclasses.replace(graph, nodes=tuple(map(lower, graph.nodes)))
-
-
-def lower_subgraph_means(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
+def lower_means(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
     """Replace the means of a subgraph by the layers that the machine computes."""
     body, nodes = subgraph.body, list[Node]()
     fracs = dict(body.fracs or {})

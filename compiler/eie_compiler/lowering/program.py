@@ -49,6 +49,8 @@ class LayerPlan:
         True if the destination is in an input buffer.
     factor : :class:`int`, optional
         First row of the vector by which that in place of the biases is multiplied.
+    scales : :class:`int`, optional
+        First row of the scales of rows.
     table : :class:`~eie_hdl.format.Table`
         Function of the results.
     """
@@ -70,6 +72,7 @@ class LayerPlan:
     overwrites_result: bool
     writes_input: bool = False
     factor: int | None = None
+    scales: int | None = None
     table: Table = Table.NONE
 
     def n_tiles(self, config: EIEConfig) -> int:
@@ -149,8 +152,10 @@ def _no_pixel(n_words: int) -> dict[str, dict[str, int]]:
 
 
 def _operands(layer: LayerPlan, row: int) -> dict[str, int]:
-    """Make the fields of products and functions, which not all machines have."""
+    """Make the fields of products, scales and functions, which not all machines have."""
     fields = {} if layer.factor is None else {"factor": layer.factor + row, "multiply": 1}
+    if layer.scales is not None:
+        fields = {"factor": layer.scales + row, "scale": 1}
     return fields if layer.table is Table.NONE else {**fields, "table": layer.table.value}
 
 

@@ -26,6 +26,7 @@ from .loop_geometry import join_rows, map_width
 from .lower import Mapping, lower_stages, require_widths
 from .lowered_network import LoweredNetwork, ProgramInput
 from .pooling import average_layers, pool_stage
+from .scale_folding import fold_scales
 from .simple_stages import Addend, sum_stage
 from .stages import Stage, list_stages
 
@@ -39,7 +40,7 @@ def lower_subgraph(subgraph: Subgraph, config: EIEConfig, *, mapping: Mapping = 
     Convolutions are in strips of their loop, or of one pixel. Each layer that is fully connected is
     a convolution whose kernel covers the whole map before it. Maximum pooling is a loop that takes
     maxima, and sums are loops over two maps. Maps that are concatenated stay apart: what reads them
-    reads both.
+    reads both. Scales of rows, and quantisation, are those of the layers before them.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def lower_subgraph(subgraph: Subgraph, config: EIEConfig, *, mapping: Mapping = 
     """
     if not config.loops:
         raise CompileError("loops must be true, for a subgraph, whose layers are loops")
-    body = subgraph.body
+    body = fold_scales(subgraph, config).body
     shape = _as_map(body.inputs[subgraph.input])
     source = ProgramInput((body.fracs or {})[subgraph.input], bool(find_nonnegative_inputs(body)))
     found = _Lowering(config, body, _Value(shape, (0,), (shape[0],), source.frac,

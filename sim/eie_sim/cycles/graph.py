@@ -14,7 +14,7 @@ from eie_compiler.graph.layers import find_programs
 from eie_compiler.graph_build import GraphBuild
 from eie_compiler.lowering.integer_graph import IntegerGraph
 from eie_compiler.lowering.loops import set_loops
-from eie_compiler.lowering.pooling import lower_subgraph_means
+from eie_compiler.lowering.operation_layers import lower_operations
 from eie_compiler.network import CompressedNetwork
 from eie_compiler.sampling import spread
 
@@ -97,7 +97,7 @@ def _make_runner(build: GraphBuild) -> Callable[[str, Words], Words]:
         else:
             assert isinstance(program, Subgraph)
             prefix, body = path.removesuffix(path.rpartition("/")[2]), set_loops(
-                lower_subgraph_means(program, build.config).body, {})
+                lower_operations(program, build.config).body, {})
             shape = body.inputs[program.input]
             results = Execution(body, build.config.act_width, lambda name, words: run(
                 prefix + name, words)).run({program.input: vectors.reshape(-1, *shape)}

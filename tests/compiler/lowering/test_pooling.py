@@ -9,12 +9,8 @@ from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.graph.operations import AveragePool, MaxPool, Mean, Tanh
 from eie_compiler.graph.subgraphs import inline_subgraphs, join_nodes, make_subgraph
 from eie_compiler.lowering.integer_graph import IntegerGraph
-from eie_compiler.lowering.pooling import (
-    average_layers,
-    describe_rounding,
-    lower_means,
-    pool_stage,
-)
+from eie_compiler.lowering.operation_layers import lower_graph_operations
+from eie_compiler.lowering.pooling import average_layers, describe_rounding, pool_stage
 from eie_hdl.config import EIEConfig
 
 CONFIG = EIEConfig(n_pe=4, loops=True, local=True, maximum=True)
@@ -62,7 +58,7 @@ def means(operation, shape=(3, 5, 8), frac=8):
 def test_layers_compute_means_within_the_error_of_their_weight(operation, n, frac):
     graph = means(operation, frac=frac)
     joined = join_nodes(graph, make_subgraph(graph, "x", graph.nodes))
-    lowered = lower_means(joined, CONFIG)
+    lowered = lower_graph_operations(joined, CONFIG)
     assert lowered.shapes == joined.shapes
     # Of numbers of 16 bits, as far as their means fit.
     x = np.random.default_rng(1).normal(size=(20, 3, 5, 8)) * 2.0 ** (9 - max(0, frac - 6))
@@ -87,6 +83,6 @@ def test_other_windows_are_left_to_the_host(operation, shape):
 def test_names_of_layers_are_not_taken():
     nodes = (Node("mean.image", Tanh(), ("x",)), Node("mean", Mean((1, 2)), ("mean.image",)))
     graph = Graph({"x": (3, 5, 8)}, nodes, ("mean",), {"x": 6, "mean.image": 6, "mean": 6})
-    lowered = lower_means(join_nodes(graph, make_subgraph(graph, "x", nodes)), CONFIG)
+    lowered = lower_graph_operations(join_nodes(graph, make_subgraph(graph, "x", nodes)), CONFIG)
     assert [node.name for node in inline_subgraphs(lowered).nodes] == [
         "mean.image", "mean.image.image", "mean"]

@@ -1,0 +1,106 @@
+"""Scales of rows, and quantisation, that the machine computes with the layers before them."""
+
+import dataclasses
+from collections import Counter
+
+import numpy as np
+
+from eie_hdl.config import EIEConfig
+
+from ..errors import CompileError
+from ..graph.graph import Node, Subgraph
+from ..graph.operation import Floats, Shape
+from ..graph.operations import Affine, Quantise, Reshape
+from ..network import CompressedNetwork, Layer
+from .pooling import average_layers
+from .scaled_layer import ScaledLayer, quantiser_of
+
+__all__ = ["fold_scales"]
+
+
+def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
+    """Make scaled layers of the layers and means of a subgraph, and of what scales their results.
+
+    A scaled layer has the name of the operation. Nothing else may read the results before it.
+
+    Raises
+    ------
+    CompileError
+        If the machine cannot compute an :class:`~..graph.operations.Affine` or
+        :class:`~..graph.operations.Quantise` so; the message names the node.
+    """
+    body = subgraph.body
+    uses = Counter(name for node in body.nodes for name in node.inputs)
+    nodes: dict[str, Node] = {}
+    fracs = dict(body.fracs or {})
+    for node in body.nodes:
+        operation, operand = node.computation, node.inputs[0]
+        if not isinstance(operation, (Affine, Quantise)):
+            nodes[node.name] = node
+            continue
+        try:
+            before = nodes.get(operand)
+            network = None if before is None or uses[operand] > 1 else \
+                _find_layers(before, body.shapes, config, fracs)
+            if before is None or network is None:
+                raise CompileError("scales must be those of layers, whose results nothing else "
+                                   "reads")
+            last = _scale(network.layers[-1], operation, body.shapes[operand], config,
+                          fracs[node.name])
+        except CompileError as error:
+            raise CompileError(f"node {node.name!r}: {error}") from error
+        del nodes[operand], fracs[operand]
+        network = dataclasses.replace(network, layers=(*network.layers[:-1], last))
+        shape = body.shapes[node.name]
+        if network.patches is None or len(shape) == 3:
+            nodes[node.name] = Node(node.name, network, before.inputs)
+            continue
+        image = f"{node.name}.image"    # of means, whose axes are dropped after them
+        while image in body.shapes:
+            image += ".image"
+        fracs[image] = fracs[node.name]
+        nodes[image] = Node(image, network, before.inputs)
+        nodes[node.name] = Node(node.name, Reshape(shape), (image,))
+    return Subgraph(dataclasses.replace(body, nodes=tuple(nodes.values()), fracs=fracs))
+
+
+def _find_layers(node: Node, shapes: dict[str, Shape], config: EIEConfig, fracs: dict[str, int]
+                 ) -> CompressedNetwork | None:
+    """Find the layers that the machine computes for a node, if it has any."""
+    if isinstance(node.computation, CompressedNetwork):
+        return node.computation
+    frac = fracs[node.inputs[0]]
+    return average_layers(config, node.computation, shapes[node.inputs[0]], frac=frac, to=frac)
+
+
+def _scale(layer: Layer, operation: Affine | Quantise, shape: Shape, config: EIEConfig, frac: int
+           ) -> ScaledLayer:
+    """Make a scaled layer of one and of the operation on its results, of this shape."""
+    if not config.scales:
+        raise CompileError("scales must be true for scales of rows")
+    if isinstance(layer, ScaledLayer):
+        raise CompileError("results must not be scaled twice")
+    scale, quantiser, bias, relu = _by_row(operation.scale, shape), None, layer.bias, layer.relu
+    if not scale.all():
+        raise CompileError("scales of rows must not be 0")
+    if isinstance(operation, Quantise):
+        quantiser = quantiser_of(operation, config.act_width, frac)
+        if relu and operation.low:
+            raise CompileError("results of a ReLU must be quantised from 0 on")
+        relu = operation.low == 0
+    else:
+        shift = _by_row(operation.shift, shape)
+        if relu and (shift.any() or (scale < 0).any()):
+            raise CompileError("results of a ReLU must have scales above 0, and no shift")
+        bias = bias + shift / scale
+    fields = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
+    return ScaledLayer(**{**fields, "bias": bias, "relu": relu, "output_frac": frac},
+                       scale=scale, quantiser=quantiser)
+
+
+def _by_row(constant: Floats | float, shape: Shape) -> Floats:
+    """Expand a constant of a tensor, whose first axis is that of the rows, to one of each row."""
+    whole = np.broadcast_to(np.asarray(constant, np.float64), shape).reshape(shape[0], -1)
+    if (whole != whole[:, :1]).any():
+        raise CompileError("constants must be one number for each row")
+    return whole[:, 0].copy()
