@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 __all__ = ["ACTS_PER_WORD", "FILLING_LIMIT", "LATER_PARAMETERS", "MAX_ACC_WIDTH",
-           "MIN_TABLE_WIDTH", "PRESETS", "ConfigError", "EIEConfig", "clog2", "read_toml"]
+           "MIN_SCALE_WIDTH", "MIN_TABLE_WIDTH", "PRESETS", "ZERO_WIDTH", "ConfigError",
+           "EIEConfig", "clog2", "read_toml"]
 
 #: Most bytes of a TOML file, and dots in a line: dotted keys take time beyond proportion.
 _MAX_TOML = 1 << 16
@@ -16,7 +17,7 @@ _MAX_DOTS = 200
 
 #: Parameters that the first hardware of the major version and the first builds of the format do not
 #: have. They are false there.
-LATER_PARAMETERS = ("loops", "local", "maximum", "products", "tables")
+LATER_PARAMETERS = ("loops", "local", "maximum", "products", "tables", "scales")
 
 #: Activations per word of the activation SRAM, and width of the local LNZD.
 ACTS_PER_WORD = 4
@@ -30,6 +31,13 @@ MAX_ACC_WIDTH = 60
 #: Least width of an activation with ``tables``: the operand of a function has 4 bits before its
 #: binary point beside the sign, and one after it.
 MIN_TABLE_WIDTH = 6
+
+#: Bits of a zero point of quantised results with ``scales``.
+ZERO_WIDTH = 8
+
+#: Least width of an activation with ``scales``: half of a result has no fewer bits than a zero
+#: point.
+MIN_SCALE_WIDTH = ZERO_WIDTH + 1
 
 
 class ConfigError(ValueError):
@@ -148,6 +156,11 @@ class EIEConfig:
     tables : :class:`bool`
         If true, sigmoid or tanh can be applied to the results of a tile. Requires ``loops``, and an
         ``act_width`` of 6 or more.
+    scales : :class:`bool`
+        If true, each row of a tile can have a scale of its own, and results can be quantised to
+        fewer bits with a zero point, as integer models need. Requires ``loops``, an ``act_width``
+        of 9 or more, and a ``codebook_width`` of ``8 + clog2(act_width)`` or more, as an unused
+        entry of the codebook has the zero point and the number of bits.
 
     Raises
     ------
@@ -177,6 +190,7 @@ class EIEConfig:
     maximum: bool = False
     products: bool = False
     tables: bool = False
+    scales: bool = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -212,6 +226,22 @@ class EIEConfig:
             raise ConfigError(
                 f"act_width must be {MIN_TABLE_WIDTH} or more if tables is true, "
                 f"not {self.act_width}")
+        self._check_scales()
+
+    def _check_scales(self) -> None:
+        if not self.scales:
+            return
+        if not self.loops:
+            raise ConfigError("loops must be true if scales is, as scales are those of loops")
+        if self.act_width < MIN_SCALE_WIDTH:
+            raise ConfigError(
+                f"act_width must be {MIN_SCALE_WIDTH} or more if scales is true, "
+                f"not {self.act_width}")
+        least = ZERO_WIDTH + clog2(self.act_width)
+        if self.codebook_width < least:
+            raise ConfigError(
+                f"codebook_width must be {ZERO_WIDTH} + clog2(act_width) = {least} or more if "
+                f"scales is true, not {self.codebook_width}")
 
     @classmethod
     def check(cls, name: str, value: object) -> None:

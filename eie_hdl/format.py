@@ -7,13 +7,14 @@ from typing import Any, NamedTuple, Self
 from amaranth.hdl import Shape, ShapeLike, signed, unsigned
 from amaranth.lib import data, enum
 
-from .config import ACTS_PER_WORD, EIEConfig, clog2
+from .config import ACTS_PER_WORD, ZERO_WIDTH, EIEConfig, clog2
+from .numeric import Number, wrap
 
 __all__ = [
     "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
-    "LOCAL_MULTIPLES", "Layouts", "Memory", "N_BUFFERS", "N_SEGMENTS", "SCHEMA_VERSION",
-    "Table", "any_unwritten", "image_file", "last_element", "n_beats", "n_drained", "n_elements",
-    "n_pieces", "n_result_beats", "result_lane_width",
+    "LOCAL_MULTIPLES", "Layouts", "Memory", "N_BUFFERS", "N_SEGMENTS", "SCALE_SHIFT_WIDTH",
+    "SCHEMA_VERSION", "Table", "any_unwritten", "image_file", "last_element", "n_beats",
+    "n_drained", "n_elements", "n_pieces", "n_result_beats", "pack_scale", "result_lane_width",
 ]
 
 #: Incremented whenever earlier builds can no longer be run.
@@ -34,6 +35,9 @@ N_SEGMENTS = 16
 
 #: Fields of a loop that must be multiples of the number of PEs in local mode.
 LOCAL_MULTIPLES = ("x", "x_step", "y", "y_step", "segment_step", "width", "length", "columns")
+
+#: Bits of the shift of a scale word.
+SCALE_SHIFT_WIDTH = 4
 
 #: Width of a performance counter.
 COUNTER_WIDTH = 64
@@ -125,6 +129,15 @@ class Layouts:
         Entries of a column, at most ``acc_depth``, as each advances by at least one row.
     value, weight, acc : :class:`~amaranth.hdl.Shape`
         An activation or bias; a codebook entry; an accumulator.
+    scale : :class:`~amaranth.lib.data.StructLayout`
+        Scale of a row, an activation, only with ``scales``: a factor with a magnitude of 1 to 2,
+        ``1 + fraction / 2 ** (act_width - 5)`` or, if it is `negative`, this minus 3; and a `shift`
+        to the right beside that of the tile. The word 0 is a factor of 1.
+    quantiser : :class:`~amaranth.lib.data.StructLayout`
+        Quantisation of the results of a tile, in the low bits of entry 0 of its codebook, only with
+        ``scales``. With a `rounding` of 1 or more, so many low bits of a result are rounded away,
+        at most ``act_width - 1``. The zero point `zero`, in units of ``2 ** (act_width - 8)``, is
+        then added for saturation, and subtracted again; and the result is halved.
     act_word : :class:`~amaranth.lib.data.ArrayLayout` of `value`
         One row of the activation SRAM; the lowest slot is in the least significant bits.
     scan : :class:`~amaranth.lib.data.StructLayout`
@@ -153,7 +166,9 @@ class Layouts:
         each PE repeats it for each tile. With ``products``, an end that has `multiply` set adds the
         product of two activations to each accumulator, of those in the rows from `bias` and from
         `factor`, instead of a bias. With ``tables``, `table` is the function that is applied to the
-        results, a :class:`Table`.
+        results, a :class:`Table`. With ``scales``, an end that has `scale` set scales each row by a
+        `scale` word, of those in the rows from `factor`, and quantises results as entry 0 of the
+        codebook says, a `quantiser`.
     message : :class:`~amaranth.lib.data.StructLayout`
         Broadcast message: a `kind` and a `body`.
     load : :class:`~amaranth.lib.data.StructLayout`
@@ -176,9 +191,10 @@ class Layouts:
         Operand of the MAC: `value` is multiplied by the codebook entry at `code` and added to
         accumulator `row`. With `drain`, it is multiplied by ``2 ** bias_shift`` instead, or by
         another activation with `multiply`, which exists only with ``products``; and the accumulator
-        is output and cleared, or only cleared with `discard`. `last` marks the last operand of a
-        tile. With `maximum`, which exists only with ``maximum``, the accumulator
-        becomes the maximum of itself and ``value + 2 ** (act_width - 1)`` instead.
+        is output and cleared, or only cleared with `discard`. With `scale`, which exists only with
+        ``scales``, the row has a scale. `last` marks the last operand of a tile. With `maximum`,
+        which exists only with ``maximum``, the accumulator becomes the maximum of itself and
+        ``value + 2 ** (act_width - 1)`` instead.
     descriptor : :class:`~amaranth.lib.data.StructLayout`
         One step of a program. It starts a tile with `start`, adds `ptr_base` to each column number
         to obtain its pointer, and completes the tile with `end`. `barrier`: each PE waits until it
@@ -232,6 +248,12 @@ class Layouts:
         self.weight = signed(config.codebook_width)
         self.acc = signed(config.acc_width)
         self.act_word = data.ArrayLayout(self.value, ACTS_PER_WORD)
+        if config.scales:
+            self.scale = data.StructLayout({
+                "shift": SCALE_SHIFT_WIDTH, "fraction": config.act_width - SCALE_SHIFT_WIDTH - 1,
+                "negative": 1})
+            self.quantiser = data.StructLayout({
+                "rounding": clog2(config.act_width), "zero": signed(ZERO_WIDTH)})
 
         column_number = unsigned(clog2(config.act_depth * ACTS_PER_WORD * config.n_pe))
         scan = {"column": column_number, "value": self.value, "end": 1,
@@ -249,7 +271,9 @@ class Layouts:
         end = {"destination": act_addr, "bias": act_addr, "last_word": clog2(config.tile_words),
                "shift": clog2(config.max_shift + 1), "bias_shift": clog2(config.max_bias_shift + 1),
                "relu": 1, **({"last_lane": lane} if config.loops else {}),
-               **({"factor": act_addr, "multiply": 1} if config.products else {}),
+               **({"factor": act_addr} if config.products or config.scales else {}),
+               **({"multiply": 1} if config.products else {}),
+               **({"scale": 1} if config.scales else {}),
                **({"table": Shape.cast(Table)} if config.tables else {})}
         self.start = data.StructLayout({
             **start, "watched": pe, "unwritten": clog2(any_unwritten(config) + 1),
@@ -307,7 +331,8 @@ class Layouts:
         self.operand = data.StructLayout({
             "row": row, "code": code, "value": self.value, "drain": 1, "discard": 1, "last": 1,
             "bias_shift": self.end.members["bias_shift"], **maximum,
-            **({"multiply": 1} if config.products else {})})
+            **({"multiply": 1} if config.products else {}),
+            **({"scale": 1} if config.scales else {})})
 
         self.result = data.StructLayout({"word": self.act_word, "last_lane": lane, "end": 1})
 
@@ -388,6 +413,22 @@ def n_elements(config: EIEConfig, start: Mapping[str, Any]) -> Any:
 def n_drained(end: Mapping[str, Any]) -> Any:
     """Return the accumulators that a PE drains at an `end`, for numbers or for arrays of them."""
     return end["last_word"] * ACTS_PER_WORD + end.get("last_lane", ACTS_PER_WORD - 1) + 1
+
+
+def pack_scale(config: EIEConfig, factor: Number, shift: Number) -> Number:
+    """Return the scale words of rows, for numbers or for arrays of them.
+
+    Parameters
+    ----------
+    factor : :class:`int` or int64 array
+        Factors with ``act_width - 5`` fraction bits, from 1 to less than 2, or from -2 to less
+        than -1.
+    shift : :class:`int` or int64 array
+        Shifts to the right, beside that of the tile.
+    """
+    # The leading bit of a factor, which differs from its sign, makes way for the sign.
+    return wrap((factor << SCALE_SHIFT_WIDTH) + (1 << config.act_width - 1) + shift,
+                config.act_width)
 
 
 def n_result_beats(config: EIEConfig, n: int) -> int:

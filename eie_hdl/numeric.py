@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TANH_TABLE", "limits", "relu", "round_shift", "saturate", "wrap"]
+__all__ = ["Number", "TANH_TABLE", "limits", "relu", "round_shift", "saturate", "wrap"]
 
 Number = TypeVar("Number", int, NDArray[np.int64])
 
@@ -26,7 +26,7 @@ def wrap(value: Number, width: int) -> Number:
     return ((value + sign) & ((1 << width) - 1)) - sign
 
 
-def round_shift(value: Number, shift: int) -> Number:
+def round_shift(value: Number, shift: Number | int) -> Number:
     """Divide by ``2 ** shift``, rounding to nearest; ties go towards positive infinity."""
     return (value + (1 << shift >> 1)) >> shift
 

@@ -196,7 +196,7 @@ static uint32_t read_identity(const struct eie *eie, uint32_t address)
 {
     const bool is_later = address == EIE_CONFIG_LOOPS || address == EIE_CONFIG_LOCAL
         || address == EIE_CONFIG_MAXIMUM || address == EIE_CONFIG_PRODUCTS
-        || address == EIE_CONFIG_TABLES;
+        || address == EIE_CONFIG_TABLES || address == EIE_CONFIG_SCALES;
     const bool absent = is_later
         && (read_register(eie, EIE_VERSION) & EIE_VERSION_MINOR_MASK) == 0;
     return absent ? 0 : read_register(eie, address);

@@ -135,6 +135,11 @@ extern "C" {
 #define EIE_CONFIG_TABLES_VALUE_SHIFT 0u
 #define EIE_CONFIG_TABLES_VALUE_WIDTH 32u
 
+// reg - eie::CONFIG_SCALES
+#define EIE_CONFIG_SCALES_VALUE_MASK 0xffffffffu
+#define EIE_CONFIG_SCALES_VALUE_SHIFT 0u
+#define EIE_CONFIG_SCALES_VALUE_WIDTH 32u
+
 // reg - eie::CONTROL
 #define EIE_CONTROL_CLEAR_MASK 0x1u
 #define EIE_CONTROL_CLEAR_SHIFT 0u
@@ -462,7 +467,8 @@ typedef struct {
     uint32_t CONFIG_MAXIMUM;
     uint32_t CONFIG_PRODUCTS;
     uint32_t CONFIG_TABLES;
-    uint8_t RESERVED_64_7f[0x1c];
+    uint32_t CONFIG_SCALES;
+    uint8_t RESERVED_68_7f[0x18];
     uint32_t CONTROL;
     uint32_t STATUS;
     uint32_t ERROR;
@@ -537,6 +543,7 @@ typedef struct {
 #define EIE_CONFIG_MAXIMUM 0x058u
 #define EIE_CONFIG_PRODUCTS 0x05cu
 #define EIE_CONFIG_TABLES 0x060u
+#define EIE_CONFIG_SCALES 0x064u
 #define EIE_CONTROL 0x080u
 #define EIE_STATUS 0x084u
 #define EIE_ERROR 0x088u

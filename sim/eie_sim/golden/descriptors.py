@@ -9,6 +9,7 @@ from eie_hdl.config import ACTS_PER_WORD, EIEConfig
 from eie_hdl.format import LOCAL_MULTIPLES, N_SEGMENTS, Table, n_drained, n_elements
 
 from .loops import Loop
+from .scales import Quantiser
 from .tile import GoldenError, Memories, Tile
 
 __all__ = ["Program", "Step"]
@@ -19,7 +20,7 @@ class Step(NamedTuple):
 
     Ranges are of column numbers. `loop` is None on machines without loops. With `zeros`,
     activations that are zero are sent, too. `factor` is None unless products are added instead of
-    biases.
+    biases, or rows are scaled; then they have a `quantiser`.
     """
 
     source: slice
@@ -34,6 +35,7 @@ class Step(NamedTuple):
     zeros: bool = False
     factor: slice | None = None
     table: int = Table.NONE.value
+    quantiser: Quantiser | None = None
 
 
 class Program:
@@ -112,32 +114,44 @@ class Program:
                            n_rows=n_rows) if config.loops else None
         is_once = loop is not None and loop.n_pixels == 1
         bias, factor = self._operands(number, end, destination, n_rows, is_once)
+        quantiser = self._quantiser(number, start["codebook"], n_rows) if end.get("scale") else None
         tile = Tile.decode(
             config, self._memories, ptr_base=fields["ptr_base"], codebook=start["codebook"],
             n_columns=loop.n_columns if loop else source.stop - source.start, n_rows=n_rows,
             local=loop is not None and loop.local, maximum=bool(start.get("maximum")))
         return Step(source, 0, tile, loop, destination, bias, end["bias_shift"], end["shift"],
-                    bool(end["relu"]), bool(start.get("zeros")), factor, end.get("table", 0))
+                    bool(end["relu"]), bool(start.get("zeros")), factor, end.get("table", 0),
+                    quantiser)
 
     def _operands(self, number: int, end: Mapping[str, Any], destination: slice, n_rows: int,
                   is_once: bool) -> tuple[slice, slice | None]:
-        """Columns of the biases, or of the activations that are multiplied.
+        """Columns of the biases, or of the activations that are multiplied, and of the scales.
 
-        Products may replace either of their operands if the tile `is_once`. A second pixel would
-        read what the first one has replaced.
+        Results may replace what is read in pairs if the tile `is_once`. A second pixel would read
+        what the first one has replaced.
         """
-        multiplies = bool(end.get("multiply"))
+        multiplies, scales = bool(end.get("multiply")), bool(end.get("scale"))
+        if multiplies and scales:
+            raise GoldenError(f"Descriptor {number}: end.multiply and end.scale must not both be "
+                              "set")
+        has_pairs = multiplies or scales
         operands = []
-        for name in ("bias", "factor") if multiplies else ("bias",):
+        for name in ("bias", "factor") if has_pairs else ("bias",):
             rows = self._rows(number, f"end.{name}", end[name], end["last_word"])
-            is_in_place = multiplies and is_once and rows.start == destination.start
+            is_in_place = has_pairs and is_once and rows.start == destination.start
             if _overlap(destination, rows) and not is_in_place:
                 raise GoldenError(
                     f"Descriptor {number}: end.destination must not overlap the "
-                    f"{'rows of end.' + name if multiplies else 'biases'}, at {end[name]}, but is "
+                    f"{'rows of end.' + name if has_pairs else 'biases'}, at {end[name]}, but is "
                     f"at {destination.start // (ACTS_PER_WORD * self._config.n_pe)}")
             operands.append(slice(rows.start, rows.start + n_rows * self._config.n_pe))
-        return operands[0], operands[1] if multiplies else None
+        return operands[0], operands[1] if has_pairs else None
+
+    def _quantiser(self, number: int, codebook: int, n_rows: int) -> Quantiser:
+        try:
+            return Quantiser.decode(self._config, self._memories, codebook, n_rows)
+        except GoldenError as error:
+            raise GoldenError(f"Descriptor {number}: {error}") from error
 
     def _check_loop(self, number: int, fields: Mapping[str, Any], n_rows: int) -> None:
         config, loop = self._config, fields["loop"]

@@ -11,6 +11,7 @@ from eie_hdl.format import Table
 from eie_hdl.numeric import limits, relu, round_shift, saturate, wrap
 
 from .descriptors import Program, Step
+from .scales import scale_rows
 from .tables import apply_table
 from .tile import GoldenError, Memories, Tile
 
@@ -30,8 +31,9 @@ class Statistics(NamedTuple):
     entries : int64 (batch, n_pe)
         Entries processed by each PE, padding included.
     saturated : int64 (batch, n_layers)
-        Results of each layer that were beyond `act_width` bits, without operands of functions. A
-        layer is the consecutive descriptors of one source, without those that reset states.
+        Results of each layer that were beyond `act_width` bits, without operands of functions and
+        results of which bits are rounded away. A layer is the consecutive descriptors of one
+        source, without those that reset states.
     """
 
     broadcasts: NDArray[np.int64]
@@ -249,11 +251,10 @@ class GoldenModel:
                 entries += np.einsum("ck,cb->bk", tile.entries, once)
                 n_pixels = patches.shape[1]
                 acc = tile.accumulate(patches, sent, limits(self._config.act_width)[0])
-                results = self._round(step, acc + _addend(step, state))
-                words = saturate(results, self._config.act_width)
+                words, exceeds = self._convert(step, acc, state)
                 # A function is constant beyond the words that its operand can have.
                 if not is_reset and step.table == Table.NONE.value:
-                    saturated[-1] += (words != results).sum(axis=(0, 1))
+                    saturated[-1] += exceeds.sum(axis=(0, 1))
                 written = apply_table(step.table, words, self._config.act_width)
                 # The slots of a pixel follow those of the pixel before.
                 begin, end = end, end + n_pixels * len(written)
@@ -264,11 +265,18 @@ class GoldenModel:
             broadcasts, macs, entries.sum(axis=1) - macs, entries,
             np.reshape(saturated, (len(saturated), batch)).T)
 
-    def _round(self, step: Step, acc: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Results before saturation."""
+    def _convert(self, step: Step, acc: NDArray[np.int64], state: NDArray[np.int64]
+                 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Results of accumulators before a function, and mask of those that did not fit."""
         # int64 sums may have wrapped at 64 bits; the low acc_width bits are still correct.
-        rounded = round_shift(wrap(acc, self._config.acc_width), step.shift)
-        return relu(rounded) if step.relu else rounded
+        acc = wrap(acc + _addend(step, state), self._config.acc_width)
+        if step.quantiser:
+            return scale_rows(self._config, acc, state[step.factor, np.newaxis], shift=step.shift,
+                              is_positive=step.relu, quantiser=step.quantiser)
+        rounded = round_shift(acc, step.shift)
+        results = relu(rounded) if step.relu else rounded
+        words = saturate(results, self._config.act_width)
+        return words, words != results
 
     def _check_columns(self, number: int, tile: Tile, sent: NDArray[np.bool_]) -> None:
         bad = tile.invalid[sent[tile.invalid].any(axis=(1, 2))]
@@ -279,7 +287,7 @@ class GoldenModel:
 def _addend(step: Step, state: NDArray[np.int64]) -> NDArray[np.int64]:
     """Addends of the accumulators of each pixel as they are drained (n_rows, 1, batch)."""
     bias = state[step.bias, np.newaxis]
-    if step.factor is None:
+    if step.factor is None or step.quantiser:
         return bias << step.bias_shift
     return bias * state[step.factor, np.newaxis]
 
