@@ -113,6 +113,8 @@ STEP(scale, eie_scale(&step->of.scalings.elements, one, step->of.scalings.by, re
                       step->of.scalings.low, step->of.scalings.high, width))
 STEP(leaky_relu, eie_leaky_relu(&step->of.scalings.elements, one, step->of.scalings.by, result,
                                 step->frac[0], step->to, width))
+STEP(to_integers, eie_to_integers(&step->of.scalings.elements, one, step->of.scalings.by, result,
+                                  step->to, step->of.scalings.low, step->of.scalings.high, width))
 STEP(mean, eie_mean(one, result, step->of.counts.n, step->of.counts.count, step->frac[0], step->to,
                     width))
 STEP(average_pool, eie_average_pool(&step->of.pool, one, result, step->frac[0], step->to, width))

@@ -160,8 +160,8 @@ enum eie_status eie_network_continue(struct eie_execution *execution, const int3
 
 /* Functions of steps. */
 #define EIE_STEPS(X) \
-    X(layers) X(copy) X(zeros) X(unary) X(binary) X(clip) X(scale) X(leaky_relu) X(mean) X(max_pool) \
-    X(average_pool) X(repeat)
+    X(layers) X(copy) X(zeros) X(unary) X(binary) X(clip) X(scale) X(leaky_relu) X(to_integers) \
+    X(mean) X(max_pool) X(average_pool) X(repeat)
 #define EIE_STEP(name) \
     enum eie_status eie_run_##name(struct eie_execution *execution, const struct eie_step *step);
 EIE_STEPS(EIE_STEP)

@@ -125,6 +125,21 @@ static inline size_t eie_leaky_relu(const struct eie_elements *all, const int32_
     return n_saturated;
 }
 
+/* Quantise: limits are integers. Operand 1 are the scales. */
+static inline size_t eie_to_integers(const struct eie_elements *all, const int32_t *words,
+                                     const struct eie_scaling *by, int32_t *results, int to,
+                                     int64_t low, int64_t high, unsigned width)
+{
+    struct eie_place place = {{0}, {0}};
+    size_t n_saturated = 0;
+    do {
+        const int64_t exact = eie_scale_word(by + place.of[1], words[place.of[0]]);
+        *results++ = eie_saturate(eie_rescale(eie_limit(exact, low, high), 0, to), width,
+                                  &n_saturated);
+    } while (eie_next(all, &place));
+    return n_saturated;
+}
+
 /* Reductions. */
 
 /* Means of `count` words each, one after another. */

@@ -19,6 +19,7 @@ from eie_compiler.graph.operations import (
     Mean,
     Multiply,
     Pad,
+    Quantise,
     Reshape,
     Reverse,
     Sigmoid,
@@ -40,6 +41,9 @@ CASES = [
     (LeakyRelu(0.1), [IMAGE]), (LeakyRelu(-0.5), [IMAGE]), (Magnitude(), [IMAGE, IMAGE]),
     (MaxPool((2, 2), (2, 2)), [IMAGE]), (Maximum(), [IMAGE, (4, 4)]),
     (Mean((1, 2)), [IMAGE]), (Multiply(), [IMAGE, (3, 1, 1)]), (Pad((0, 1, 1), (0, 1, 0)), [IMAGE]),
+    (Quantise(100.0, -900, 1023), [IMAGE]),
+    (Quantise(np.array([[[256.0]], [[64.0]], [[0.3]]]), -1500, 2000), [IMAGE]),
+    (Quantise(np.array([[256.0, 100.0, 16.0, 3.0]]), 0, 4000), [IMAGE]),
     (Reshape((6, 8)), [IMAGE]), (Reverse(1), [IMAGE]), (Sigmoid(), [IMAGE]), (Sign(), [IMAGE]),
     (Slice(2, 1, 4, 2), [IMAGE]), (Subtract(), [IMAGE, IMAGE]), (Tanh(), [IMAGE]),
     (Transpose((2, 0, 1)), [IMAGE])]

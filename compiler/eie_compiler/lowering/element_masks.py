@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..graph.operation import Operation, Shape
-from ..graph.operations.activation import Activation, LeakyRelu
+from ..graph.operations.activation import Activation
 from ..graph.operations.arrangement import Arrangement, Concat, Reshape, Slice
 from ..graph.operations.elementwise import Affine, Pair
 from ..graph.operations.pooling import AveragePool, MaxPool, Mean
@@ -130,18 +130,15 @@ def select(operation: Operation, kept: Mask, result: Mask) -> Operation | None:
         if len(steps) > 1:
             return None
         return Slice(operation.axis, int(places[0]), int(places[-1]) + 1, int(steps[0]))
-    if isinstance(operation, Affine):
-        return Affine(_select_constant(operation.scale, result),
-                      _select_constant(operation.shift, result))
-    if isinstance(operation, LeakyRelu):
-        return LeakyRelu(_select_constant(operation.slope, result))
-    return operation
+    # Fields that are arrays are constants, which are broadcast with the result.
+    return type(operation)(**{
+        name: _select_constant(value, result) if isinstance(value, np.ndarray) else value
+        for name, value in vars(operation).items()})
 
 
-def _select_constant(constant: Any, kept: Mask) -> Any:
+def _select_constant(constant: NDArray[Any], kept: Mask) -> NDArray[Any]:
     """Select the elements of a constant that is broadcast with a tensor."""
-    if isinstance(constant, np.ndarray):
-        for axis in range(-constant.ndim, 0):
-            if constant.shape[axis] > 1:
-                constant = constant.compress(along(kept, kept.ndim + axis), axis)
+    for axis in range(-constant.ndim, 0):
+        if constant.shape[axis] > 1:
+            constant = constant.compress(along(kept, kept.ndim + axis), axis)
     return constant

@@ -23,6 +23,7 @@ from ..graph.operations import (
     Mean,
     Multiply,
     Pad,
+    Quantise,
     Reshape,
     Reverse,
     Sigmoid,
@@ -33,7 +34,7 @@ from ..graph.operations import (
     Transpose,
 )
 from ..graph.operations.fields import expand
-from .straight_through import sign
+from .straight_through import nearest, sign
 
 __all__ = ["TORCH_OPERATIONS", "TorchOperation"]
 
@@ -75,6 +76,11 @@ def _clip(operation: Clip) -> TorchOperation:
 
 def _hard_sigmoid(operation: HardSigmoid) -> TorchOperation:
     return lambda x: (x * operation.alpha + operation.beta).clamp(0, 1)
+
+
+def _quantise(operation: Quantise) -> TorchOperation:
+    scale = torch.as_tensor(operation.scale)
+    return lambda x: nearest((x * scale.to(x)).clamp(operation.low, operation.high))
 
 
 def _magnitude(one: Tensor, other: Tensor) -> Tensor:
@@ -148,6 +154,7 @@ TORCH_OPERATIONS: dict[type[Operation], Callable[[Any], TorchOperation]] = {
     Mean: _mean,
     Multiply: _pair(torch.mul),
     Pad: _pad,
+    Quantise: _quantise,
     Reshape: _reshape,
     Reverse: lambda operation: lambda x: x.flip(operation.axis + 1),
     Sigmoid: _each(torch.sigmoid),

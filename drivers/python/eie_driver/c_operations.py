@@ -22,6 +22,7 @@ from eie_compiler.graph.operations import (
     Mean,
     Multiply,
     Pad,
+    Quantise,
     Reverse,
     Sigmoid,
     Sign,
@@ -182,6 +183,13 @@ def _(operation: LeakyRelu, operands: Sequence[Operand], result: Operand, make: 
       ) -> list[Step]:
     return _scale("leaky_relu", fix_constants(operation.slope, 0.0, frac=operands[0].frac,
                                               to=result.frac), operands, result)
+
+
+@_steps.register(Quantise)
+def _(operation: Quantise, operands: Sequence[Operand], result: Operand, make: Make
+      ) -> list[Step]:
+    return _scale("to_integers", fix_constants(operation.scale, 0.0, frac=operands[0].frac, to=0),
+                  operands, result, (operation.low, operation.high))
 
 
 @_steps.register(MaxPool)

@@ -7,7 +7,7 @@ import pytest
 
 from eie_compiler.graph import operations
 from eie_compiler.graph.operation import Operation
-from eie_compiler.graph.operations import OPERATIONS, Sigmoid
+from eie_compiler.graph.operations import OPERATIONS, Quantise, Sigmoid
 from support.operations import CASES, random_words
 
 
@@ -46,6 +46,8 @@ def test_words_are_those_of_the_real_numbers(operation, shapes, fine, coarse):
     frac = fine if operation.keeps_format else coarse
     if isinstance(operation, Sigmoid):    # refuses coarser ones
         frac = max(frac, 1)
+    if isinstance(operation, Quantise):
+        frac = max(frac, 0)
     fracs = [fine - (at and not operation.keeps_format) for at in range(len(shapes))]
     words = [random_words(rng, (50, *shape), 16) for shape in shapes]
     tensors = [word * 2.0 ** -frac for word, frac in zip(words, fracs)]
@@ -56,8 +58,9 @@ def test_words_are_those_of_the_real_numbers(operation, shapes, fine, coarse):
     errors = np.abs(found * 2.0 ** -frac - real)
     bounds = np.broadcast_to(operation.rounding(*tensors, fracs=fracs, frac=frac), errors.shape)
     assert (errors <= bounds).all()
-    # Where words are rounded, the bound is no empty one.
-    assert errors.max() >= 0.3 * bounds.max() or frac >= max(fracs)
+    # Where words are rounded, the bound is no empty one. Integers differ near halves alone.
+    assert errors.max() >= 0.3 * bounds.max() or frac >= max(fracs) \
+        or isinstance(operation, Quantise)
 
 
 @pytest.mark.parametrize("operation, shapes", CASES, ids=lambda case: type(case).__name__)

@@ -14,6 +14,7 @@ from eie_compiler.graph.operations import (
     MaxPool,
     Mean,
     Pad,
+    Quantise,
     Reshape,
     Reverse,
     Slice,
@@ -26,6 +27,8 @@ from support.graphs import Sum
 CASES = [
     (Add(), [(3, 2, 4), (2, 1)]), (Concat(1), [(3, 2), (3, 4)]), (Clip(0.0, 1.0), [(3, 2)]),
     (Affine(np.array([[2.0], [1.0], [3.0]]), 0.5), [(3, 2)]), (Reshape((4, 3)), [(2, 6)]),
+    (Quantise(np.array([[2.0], [9.0], [5.0]]), -9, 9), [(3, 2)]),
+    (LeakyRelu(np.array([0.1, 0.2])), [(3, 2)]),
     (Transpose((1, 0)), [(2, 3)]), (Reverse(0), [(3, 2)]),
     (Slice(0, 1, 6, 2), [(6, 2)]), (Pad((1, 0), (0, 2)), [(2, 3)]),
     (Mean((0,)), [(3, 4)]), (Mean((1, 2), True), [(2, 3, 4)]),

@@ -22,6 +22,7 @@ from eie_compiler.graph.operations import (
     Mean,
     Multiply,
     Pad,
+    Quantise,
     Reverse,
     Sigmoid,
     Sign,
@@ -67,6 +68,9 @@ WRAP(size_t, scale, (ALL, const int32_t *x, const struct eie_scaling *by, int32_
                      int64_t high, unsigned w), (ELEMENTS, x, by, y, low, high, w))
 WRAP(size_t, leaky_relu, (ALL, const int32_t *x, const struct eie_scaling *by, int32_t *y, int f,
                           int to, unsigned w), (ELEMENTS, x, by, y, f, to, w))
+WRAP(size_t, to_integers, (ALL, const int32_t *x, const struct eie_scaling *by, int32_t *y, int to,
+                           int64_t low, int64_t high, unsigned w),
+     (ELEMENTS, x, by, y, to, low, high, w))
 WRAP(void, max_pool, (const struct eie_pool *pool, const int32_t *x, int32_t *y), (pool, x, y))
 WRAP(size_t, average_pool, (const struct eie_pool *pool, const int32_t *x, int32_t *y, int f,
                             int to, unsigned w), (pool, x, y, f, to, w))
@@ -97,7 +101,8 @@ def library(tmp_path_factory):
                     "-shared", "-fPIC", "-o", folder / "wrappers.so", folder / "wrappers.c"],
                    check=True)
     loaded = ctypes.CDLL(str(folder / "wrappers.so"))
-    for name in ("map", "clip", "mean", "combine", "scale", "leaky_relu", "average_pool"):
+    for name in ("map", "clip", "mean", "combine", "scale", "leaky_relu", "to_integers",
+                 "average_pool"):
         getattr(loaded, name).restype = ctypes.c_size_t
     loaded.table.restype = ctypes.POINTER(ctypes.c_uint16 * 192)
     return loaded
@@ -214,6 +219,17 @@ def test_constants(library, seed):
     check(compute(library.clip, words.shape, words, None, SIZE(words.size), frac, to,
                   INT64(fix_limit(-0.7, to)), INT64(fix_limit(math.inf, to)), 16),
           Clip(-0.7, math.inf).words(operand, **given)[0], 16)
+
+
+@pytest.mark.parametrize("low, high", [(-8, 7), (0, 15), (-34, 221), (-1 << 23, 1 << 23)])
+@pytest.mark.parametrize("frac, to", [(12, 0), (3, 5), (-2, 0), (9, 20), (0, 32)])
+def test_integers(library, low, high, frac, to):
+    words = random_words(np.random.default_rng(7), (3, 4, 5), 16).astype(np.int32)
+    scale = np.array([[[0.3]], [[17.0]], [[700.0]]])
+    by = scalings(scale, 0.0, frac=frac, to=0)
+    exact = Quantise(scale, low, high).words(words[None].astype(np.int64), fracs=[frac], frac=to)
+    check(compute(library.to_integers, words.shape, *elements(words.shape, words, by), words, by,
+                  None, to, INT64(low), INT64(high), 16), exact[0], 16)
 
 
 @pytest.mark.parametrize("options", [
