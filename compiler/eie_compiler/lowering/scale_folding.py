@@ -21,7 +21,8 @@ __all__ = ["fold_scales"]
 def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
     """Make scaled layers of the layers and means of a subgraph, and of what scales their results.
 
-    A scaled layer has the name of the operation. Nothing else may read the results before it.
+    The operation becomes a :class:`~..graph.operations.Reshape` that changes nothing. Nothing else
+    may read the results before it.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
     body = subgraph.body
     uses = Counter(name for node in body.nodes for name in node.inputs)
     nodes: dict[str, Node] = {}
-    fracs = dict(body.fracs or {})
+    fracs, scaled = dict(body.fracs or {}), set[str]()
     for node in body.nodes:
         operation, operand = node.computation, node.inputs[0]
         if not isinstance(operation, (Affine, Quantise)):
@@ -42,6 +43,8 @@ def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
             before = nodes.get(operand)
             network = None if before is None or uses[operand] > 1 else \
                 _find_layers(before, body.shapes, config, fracs)
+            if operand in scaled:
+                raise CompileError("results must not be scaled twice")
             if before is None or network is None:
                 raise CompileError("scales must be those of layers, whose results nothing else "
                                    "reads")
@@ -49,18 +52,11 @@ def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
                           fracs[node.name])
         except CompileError as error:
             raise CompileError(f"node {node.name!r}: {error}") from error
-        del nodes[operand], fracs[operand]
-        network = dataclasses.replace(network, layers=(*network.layers[:-1], last))
-        shape = body.shapes[node.name]
-        if network.patches is None or len(shape) == 3:
-            nodes[node.name] = Node(node.name, network, before.inputs)
-            continue
-        image = f"{node.name}.image"    # of means, whose axes are dropped after them
-        while image in body.shapes:
-            image += ".image"
-        fracs[image] = fracs[node.name]
-        nodes[image] = Node(image, network, before.inputs)
-        nodes[node.name] = Node(node.name, Reshape(shape), (image,))
+        nodes[operand] = Node(operand, dataclasses.replace(
+            network, layers=(*network.layers[:-1], last)), before.inputs)
+        nodes[node.name] = Node(node.name, Reshape(body.shapes[node.name]), (operand,))
+        fracs[operand] = fracs[node.name]
+        scaled.add(node.name)
     return Subgraph(dataclasses.replace(body, nodes=tuple(nodes.values()), fracs=fracs))
 
 
@@ -78,8 +74,6 @@ def _scale(layer: Layer, operation: Affine | Quantise, shape: Shape, config: EIE
     """Make a scaled layer of one and of the operation on its results, of this shape."""
     if not config.scales:
         raise CompileError("scales must be true for scales of rows")
-    if isinstance(layer, ScaledLayer):
-        raise CompileError("results must not be scaled twice")
     scale, quantiser, bias, relu = _by_row(operation.scale, shape), None, layer.bias, layer.relu
     if not scale.all():
         raise CompileError("scales of rows must not be 0")

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_hdl.config import EIEConfig
-from eie_hdl.format import Layouts
+from eie_hdl.config import ZERO_WIDTH, EIEConfig
+from eie_hdl.format import Layouts, pack_scale
 from eie_hdl.numeric import round_shift, saturate, wrap
 from eie_hdl.packing import pack
 
@@ -18,10 +18,6 @@ from ..network import Layer
 
 __all__ = ["FixedScales", "Quantiser", "ScaledLayer", "fix_scales", "is_quantised",
            "quantiser_of"]
-
-#: Bits of a zero point, in the most significant bits of a word.
-_ZERO_WIDTH = 8
-
 
 class Quantiser(NamedTuple):
     """Quantisation of results.
@@ -93,12 +89,11 @@ class FixedScales:
         width = self.act_width
         scaled = saturate(4 * sums >> shift + self.shifts, width + 2) * self.factors
         words = (round_shift(scaled, width - 3 + self.rounding) << self.rounding) + self.zero
-        if relu:
-            words = np.maximum(words, 0)
         if not self.rounding:
-            return words
-        integers = saturate(words, width) >> self.rounding << self.rounding
-        return integers - self.zero >> 1
+            return np.maximum(words, 0) if relu else words
+        # Integers are limited as they saturate, also to those that are not negative.
+        integers = saturate(words, width - 1) >> self.rounding << self.rounding
+        return integers - self.zero
 
     def spread(self, spread: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> "FixedScales":
         """Make those of other rows, by a function of a number for each row."""
@@ -108,7 +103,7 @@ class FixedScales:
     def pack_quantiser(self, config: EIEConfig) -> int:
         """Pack the word of a codebook that says how results are quantised."""
         word = pack(Layouts.of(config).quantiser, {
-            "rounding": self.rounding, "zero": self.zero >> self.act_width - _ZERO_WIDTH})
+            "rounding": self.rounding, "zero": self.zero >> self.act_width - 1 - ZERO_WIDTH})
         return wrap(int(word[0]), config.codebook_width)
 
 
@@ -134,9 +129,9 @@ def quantiser_of(operation: Quantise, act_width: int, frac: int) -> Quantiser:
     if frac != act_width - 1 - bits:
         raise CompileError(f"result must have {act_width - 1 - bits} fraction bits, for integers "
                            f"of {bits} bits, not {frac}")
-    if (zero << _ZERO_WIDTH) % (1 << bits):
+    if (zero << ZERO_WIDTH) % (1 << bits):
         raise CompileError(f"zero point of {bits} bits must be a multiple of "
-                           f"{1 << bits - _ZERO_WIDTH}, not {zero}")
+                           f"{1 << bits - ZERO_WIDTH}, not {zero}")
     return Quantiser(bits, zero)
 
 
@@ -162,10 +157,8 @@ def fix_scales(config: EIEConfig, layer: ScaledLayer) -> FixedScales:
     if shifts.max() > most_shift:
         raise CompileError(f"scales of rows must be within a factor of {1 << most_shift} of each "
                            f"other, not {2.0 ** int(shifts.max()):g}")
-    words = pack(layout, {"shift": shifts, "fraction": factors % one,
-                          "negative": (factors < 0).astype(np.int64)})[..., 0].astype(np.int64)
-    rounding = 0 if quantiser is None else width - quantiser.bits
+    rounding = 0 if quantiser is None else width - 1 - quantiser.bits
     zero = 0 if quantiser is None else quantiser.zero << rounding
     frac = (layer.output_frac if quantiser is None else rounding) + int(exponents.max())
-    return FixedScales(shifts.astype(np.int64), factors, wrap(words, width), frac,
+    return FixedScales(shifts.astype(np.int64), factors, pack_scale(config, factors, shifts), frac,
                        width, rounding, zero)

@@ -104,6 +104,8 @@ class _Lowering:
         self._config, self._body = config, body
         self._stages: list[Stage] = []
         self._values = {next(iter(body.inputs)): source}
+        #: Operand of each reshape.
+        self._moved: dict[str, str] = {}
         self._uses = Counter(name for node in body.nodes for name in node.inputs)
 
     def add(self, node: Node) -> None:
@@ -117,7 +119,7 @@ class _Lowering:
                                for name, value in zip(node.inputs, operands)):
             raise CompileError("operands must have the shape of a map on the chip")
         if isinstance(computation, Reshape):    # the order of the elements stays
-            value = operands[0]
+            value, self._moved[node.name] = operands[0], node.inputs[0]
         elif isinstance(computation, Concat):
             if computation.axis != 0:
                 raise CompileError(f"channels must be concatenated, not axis {computation.axis}")
@@ -198,8 +200,11 @@ class _Lowering:
     def _add_relu(self, node: Node, source: _Value, frac: int) -> _Value:
         """Add a ReLU to the stages of sums or layers that nothing else reads, or as other stages.
         """
-        operand = node.inputs[0]
-        if self._uses[operand] > 1 or frac != source.frac or not all(
+        names = [node.inputs[0]]
+        while names[-1] in self._moved:
+            names.append(self._moved[names[-1]])
+        operand = names[-1]
+        if any(self._uses[name] > 1 for name in names) or frac != source.frac or not all(
                 number and self._stages[number - 1].node == operand
                 and not self._stages[number - 1].maximum for number in source.maps):
             return self._add_sums(node, [source], frac, relu=True)

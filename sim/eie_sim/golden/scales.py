@@ -76,12 +76,12 @@ def scale_rows(config: EIEConfig, acc: NDArray[np.int64], scales: NDArray[np.int
     whole = (acc << _GUARD_BITS) >> (shift + exponent) % (config.max_shift + 1)
     operand = saturate(whole, width + _GUARD_BITS)
     rounding, is_quantised = quantiser.rounding, quantiser.rounding > 0
-    zero = np.where(is_quantised, quantiser.zero << width - _ZERO_WIDTH, 0)
+    zero = np.where(is_quantised, quantiser.zero << width - 1 - _ZERO_WIDTH, 0)
     rounded = round_shift(operand * factor, fraction_bits + _GUARD_BITS + rounding)
     shifted = (rounded << rounding) + zero
     if is_positive:
         shifted = relu(shifted)
-    words = saturate(shifted, width) >> rounding << rounding
+    words = np.where(is_quantised, saturate(shifted, width - 1), saturate(shifted, width)) >> rounding << rounding
     # An operand that saturates makes a result do so, unless it is exactly the lowest one.
     exceeds = (words != shifted) | ((operand != whole) & (shifted != 0))
-    return np.where(is_quantised, (words - zero) >> 1, words), exceeds & ~is_quantised
+    return words - zero, exceeds & ~is_quantised

@@ -123,7 +123,7 @@ def test_the_unused_entry_of_the_codebook_says_how_results_are_quantised(width, 
     chosen = choose_format(config, layer, 2, (0, (1 << width - 1) - 1))
     fields = unpack(Layouts.of(config).quantiser,
                     np.array([[int(chosen.codebook[0]) % (1 << 16)]], np.uint64))
-    assert (fields["rounding"], fields["zero"]) == (width - bits, -128)
+    assert (fields["rounding"], fields["zero"]) == (width - 1 - bits, -128)
     assert -(1 << 15) <= chosen.codebook[0] < 1 << 15
 
 

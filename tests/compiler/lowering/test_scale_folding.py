@@ -1,0 +1,156 @@
+"""Scales and quantisation in the layers before them, on machines with `scales`."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eie_compiler.errors import CompileError
+from eie_compiler.graph.graph import Graph, Node
+from eie_compiler.graph.operations import Add, Affine, Clip, Mean, Quantise, Reshape
+from eie_compiler.graph.subgraphs import join_nodes, make_subgraph
+from eie_compiler.lowering.graph import compile_graph
+from eie_compiler.lowering.integer_graph import IntegerGraph
+from eie_compiler.lowering.scale_folding import fold_scales
+from eie_compiler.lowering.scaled_layer import ScaledLayer
+from eie_hdl.config import EIEConfig
+from eie_sim.graph_inference import infer_graph
+from support.graphs import SAME_SIZE, random_convolution
+from support.quantised import compress_quantised, quantised_model, quantised_perceptron
+
+CONFIG = EIEConfig(n_pe=4, v_width=8, n_codebooks=8, act_depth=1024, spmat_depth=4096,
+                   ptr_depth=4096, loops=True, local=True, maximum=True, scales=True)
+
+
+@pytest.mark.parametrize("model", [
+    quantised_perceptron(), quantised_perceptron(1, (9, 40, 5), (0, 100), ratio=200),
+    quantised_model(), quantised_model(1, 6, pool=False, input_zero=-128),
+    quantised_model(2, 13, shape=(3, 7, 7))], ids=["fc", "ratio", "conv", "mean", "odd"])
+@pytest.mark.parametrize("n_pe", [1, 4, 16])
+def test_quantised_models_are_one_program_within_a_step_of_real_numbers(model, n_pe):
+    config = dataclasses.replace(CONFIG, n_pe=n_pe, act_depth=4096 // n_pe, acc_depth=128,
+                                 spmat_depth=16384 // n_pe)
+    network, x, real = compress_quantised(model)
+    build = compile_graph(network, config)
+    assert len(build.programs) == 1
+    hosts = [row["operation"] for row in build.report["nodes"] if row["where"] == "host"]
+    assert hosts == ["Quantise", "Affine"]    # of the input, and of the output
+    found = infer_graph(build, {"x": x}, engine="golden").outputs["y"]
+    np.testing.assert_array_equal(found, IntegerGraph(build.graph, config).run({"x": x})["y"])
+    step = model.nodes[-1].computation.scale
+    errors = np.abs(build.to_numbers({"y": found})["y"] - real["y"]) / step
+    assert errors.max() < 1.01 and (errors > 0.5).mean() < 0.05
+    assert np.ptp(real["y"]) > 10 * step
+
+
+def with_nodes(network, *nodes, frac=5, outputs=None):
+    """Graph of a convolution and further nodes, of one format."""
+    shape = network.patches.shape
+    graph = Graph({"x": shape}, (Node("conv", network, ("x",)), *nodes),
+                  outputs or (nodes[-1].name,),
+                  {"x": network.input_frac, "conv": network.layers[-1].output_frac,
+                   **{node.name: frac for node in nodes}})
+    return graph
+
+
+def convolution(*, relu=False, n_rows=6):
+    network = random_convolution((4, 6, 6), [n_rows], **SAME_SIZE)
+    layer = dataclasses.replace(network.layers[0], relu=relu)
+    return dataclasses.replace(network, layers=(layer,))
+
+
+def fold(graph, **changes):
+    """Nodes of a graph that is a subgraph, when its scales are folded."""
+    return fold_scales(make_subgraph(graph, "x", graph.nodes),
+                       dataclasses.replace(CONFIG, v_width=4, **changes)).body.nodes
+
+
+SCALE = np.array([0.5, -1.5, 2, 0.01, -3, 1.25])[:, np.newaxis, np.newaxis]
+SHIFT = np.linspace(-1, 2, 6)[:, np.newaxis, np.newaxis]
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_normalisation_is_part_of_the_layer_and_so_is_a_relu_behind_it(relu):
+    nodes = [Node("norm", Affine(SCALE, SHIFT), ("conv",)),
+             *[Node("relu", Clip(0.0, np.inf), ("norm",))] * relu]
+    graph = with_nodes(convolution(), *nodes)
+    folded = fold(graph)
+    (layer,) = folded[0].computation.layers
+    assert isinstance(layer, ScaledLayer) and layer.scale.tolist() == SCALE.ravel().tolist()
+    assert isinstance(folded[1].computation, Reshape)
+    config = dataclasses.replace(CONFIG, v_width=4)
+    build = compile_graph(graph, config)
+    assert list(build.programs) == [nodes[-1].name]
+    assert len(build.programs[nodes[-1].name].layers) == 1
+    x = np.random.default_rng(1).normal(size=(5, 4, 6, 6))
+    found = infer_graph(build, {"x": x}, engine="golden").outputs
+    exact = IntegerGraph(build.graph, config).run({"x": x})
+    host = IntegerGraph(graph, config).run({"x": x})
+    for name, words in found.items():
+        np.testing.assert_array_equal(words, exact[name])
+        assert 0 < np.abs(words - host[name]).max() <= 4    # the host rounds twice
+
+
+def test_scales_above_zero_pass_through_a_relu():
+    graph = with_nodes(convolution(relu=True), Node("y", Affine(np.abs(SCALE), 0.0), ("conv",)))
+    (layer,) = fold(graph)[0].computation.layers
+    assert layer.relu and layer.output_frac == 5
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_quantised_means(keep):
+    nodes = (Node("mean", Mean((1, 2), keep), ("conv",)),
+             Node("y", Quantise(0.5, -128, 127), ("mean",)))
+    graph = with_nodes(convolution(), *nodes, frac=7)
+    config = dataclasses.replace(CONFIG, v_width=4)
+    build = compile_graph(graph, config)
+    assert list(build.programs) == ["y"] and build.graph.shapes["y"] == ((6, 1, 1) if keep
+                                                                         else (6,))
+    x = np.random.default_rng(1).normal(size=(5, 4, 6, 6)) * 10
+    found = infer_graph(build, {"x": x}, engine="golden").outputs["y"]
+    np.testing.assert_array_equal(found, IntegerGraph(build.graph, config).run({"x": x})["y"])
+    assert len(np.unique(found)) > 3 and not (found % 128).any()
+
+
+ROWS = np.ones((6, 1, 1))
+
+
+@pytest.mark.parametrize("nodes, message", [
+    ([Node("y", Affine(ROWS * 0, 1.0), ("conv",))], "scales of rows must not be 0"),
+    ([Node("y", Affine(np.arange(36.0).reshape(6, 6) + 1, 0.0), ("conv",))],
+     "constants must be one number for each row"),
+    ([Node("a", Affine(2.0, 0.0), ("conv",)), Node("y", Affine(ROWS * 3, 0.0), ("a",))],
+     "results must not be scaled twice"),
+    ([Node("a", Affine(2.0, 0.0), ("conv",)), Node("y", Add(), ("a", "conv"))],
+     "scales must be those of layers, whose results nothing else reads"),
+    ([Node("a", Add(), ("conv", "conv")), Node("y", Affine(2.0, 0.0), ("a",))],
+     "scales must be those of layers"),
+    ([Node("y", Quantise(1.0, 0, 6), ("conv",))], "integers must be all of some number of bits")])
+def test_other_scales_are_left_to_the_host(nodes, message):
+    graph = with_nodes(convolution(), *nodes)
+    with pytest.raises(CompileError, match=rf"^node '[ay]': {message}"):
+        fold(graph)
+
+
+@pytest.mark.parametrize("operation, message", [
+    (Affine(2.0, 1.0), "results of a ReLU must have scales above 0, and no shift"),
+    (Affine(-2.0, 0.0), "results of a ReLU must have scales above 0, and no shift"),
+    (Quantise(1.0, -128, 127), "results of a ReLU must be quantised from 0 on")])
+def test_what_a_relu_does_not_let_pass(operation, message):
+    frac = 7 if isinstance(operation, Quantise) else 5
+    with pytest.raises(CompileError, match=message):
+        fold(with_nodes(convolution(relu=True), Node("y", operation, ("conv",)), frac=frac))
+
+
+def test_a_machine_without_scales_leaves_them_to_the_host_and_says_so():
+    graph = with_nodes(convolution(), Node("y", Quantise(1.0, -128, 127), ("conv",)), frac=7)
+    with pytest.raises(CompileError, match="scales must be true for scales of rows"):
+        fold(graph, scales=False)
+    config = dataclasses.replace(CONFIG, v_width=4, scales=False)
+    build = compile_graph(graph, config)
+    assert list(build.programs) == ["conv"]
+    assert "computed by the host: node 'y': scales must be true for scales of rows" \
+        in build.report["notes"]
+    joined = join_nodes(graph, make_subgraph(graph, "x", graph.nodes))
+    again = compile_graph(joined, config)    # of a build for another machine
+    assert list(again.programs) == ["conv"]
