@@ -13,6 +13,7 @@ from ..model import Model, ModelLayer
 from ..patches import Patches
 from .common import plain_name
 from .graph_fusion import fuse
+from .graph_scales import move_scales
 from .input_scaling import absorb_scales
 
 __all__ = ["GraphBuilder"]
@@ -148,7 +149,8 @@ class GraphBuilder:
             if name in needed:
                 needed.update(node.inputs)
                 nodes.append(node)
-        fused, outputs = fuse(nodes[::-1], outputs, self._kept, self.shapes)
+        moved, outputs, shapes = move_scales(nodes[::-1], outputs, self._kept, self.shapes)
+        fused, outputs = fuse(moved, outputs, self._kept, shapes)
         return tuple(fused), outputs, needed
 
 

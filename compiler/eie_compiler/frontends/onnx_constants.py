@@ -12,8 +12,8 @@ from scipy.sparse import coo_array, csc_array
 from ..network import MAX_SIDE
 from .common import FrontEndError, ReuseLimit, at
 
-__all__ = ["BOOLS", "FLOATS", "INTEGERS", "STANDARD", "Constants", "attributes", "label",
-           "module_of", "name_of", "permute"]
+__all__ = ["BOOLS", "FLOATS", "INTEGERS", "QUANTISED", "STANDARD", "Constants", "attributes",
+           "label", "module_of", "name_of", "permute"]
 
 _TYPES = onnx.TensorProto
 
@@ -21,6 +21,10 @@ _TYPES = onnx.TensorProto
 FLOATS = (_TYPES.FLOAT, _TYPES.DOUBLE, _TYPES.FLOAT16, _TYPES.BFLOAT16)
 INTEGERS = (_TYPES.INT64, _TYPES.INT32)
 BOOLS = (_TYPES.BOOL,)
+
+#: Types of integers that stand for numbers, of as many as the package knows.
+QUANTISED = tuple(number for name, number in _TYPES.DataType.items()
+                  if re.fullmatch(r"U?INT(2|4|8|16)", name))
 
 #: Property of nodes with their modules, of PyTorch's exporter.
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -84,6 +88,13 @@ class Constants:
         tensor, axes = self._find(name)
         return tuple(tensor.dims[axis] for axis in axes)
 
+    def data_type(self, name: str) -> int:
+        """Get the type of a constant, a number of :class:`onnx.TensorProto`."""
+        tensor, _ = self._find(name)
+        if isinstance(tensor, onnx.SparseTensorProto):
+            tensor = tensor.values
+        return int(tensor.data_type)
+
     @np.errstate(invalid="ignore")    # layers refuse numbers that are not finite
     def array(self, name: str, types: tuple[int, ...] = FLOATS) -> NDArray[np.float64]:
         """Get a constant of one of the types; a sparse one is expanded."""
@@ -106,9 +117,9 @@ class Constants:
         tensor, axes = self._find(name)
         if not isinstance(tensor, onnx.SparseTensorProto) and tensor.data_type not in FLOATS:
             with at(f"constant {name!r}"):
-                array = _dense(tensor, FLOATS + INTEGERS + BOOLS)
+                array = _dense(tensor, FLOATS + INTEGERS + QUANTISED + BOOLS)
                 self._reuse.take(id(tensor), array.size, array.size)
-                exact = np.int64 if array.dtype.kind == "i" else np.bool_
+                exact = np.bool_ if tensor.data_type in BOOLS else np.int64
                 return array.transpose(axes).astype(exact)
         return self.array(name)
 

@@ -22,6 +22,7 @@ from .onnx_graph import Graph
 from .onnx_operations import NEUTRAL, axis_of, find_left_out, operation_of, result_of
 from .onnx_pooling import POOLING
 from .onnx_problems import check_operations
+from .onnx_quantised import QUANTISED
 from .onnx_recurrent import RECURRENT
 from .onnx_resampling import RESAMPLING
 from .onnx_roots import ROOTS
@@ -37,7 +38,8 @@ __all__ = ["SUPPORTED", "Reader", "read_network"]
 Array = NDArray[Any]
 
 _HANDLERS: dict[str, Callable[[Site], Any]] = {**ARRANGEMENTS, **ELEMENTWISE, **POOLING,
-                                               **RECURRENT, **RESAMPLING, **ROOTS, **SHAPES}
+                                               **QUANTISED, **RECURRENT, **RESAMPLING, **ROOTS,
+                                               **SHAPES}
 
 #: Operations on computed tensors.
 SUPPORTED = {*STEPS, *_HANDLERS}
@@ -55,7 +57,7 @@ def read_network(graph: Graph, first: str | None, last: str | None,
     """
     nodes, starts, ends = graph.part(first, last)
     check_operations(nodes, graph.constants, starts, ends, SUPPORTED,
-                     FOLDED | {*ARRANGEMENTS, *SHAPES}, functions=graph.functions,
+                     FOLDED | {*ARRANGEMENTS, *QUANTISED, *SHAPES}, functions=graph.functions,
                      shapes=graph.shape)
     reader = Reader(graph, nodes, starts, ends, image, fold_batch_norm)
     for name, axis in batch_axes(graph, nodes, starts).items():

@@ -180,6 +180,10 @@ class Values:
         check_copy(value)
         return value
 
+    def data_type(self, name: str) -> int:
+        """Get the type of a constant that is stored, a number of :class:`onnx.TensorProto`."""
+        return self._constants.data_type(name)
+
     def matrix(self, name: str) -> Any:
         """Get a matrix of floating-point numbers."""
         if name not in self._values:

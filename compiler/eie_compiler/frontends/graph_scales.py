@@ -1,0 +1,250 @@
+"""Scales of integers in graphs: moved behind what they commute with, and into quantisations."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..graph.graph import Computation, Node
+from ..graph.operation import Shape
+from ..graph.operations import (
+    Add,
+    Affine,
+    AveragePool,
+    Clip,
+    Concat,
+    LeakyRelu,
+    Maximum,
+    MaxPool,
+    Mean,
+    Pad,
+    Quantise,
+    Reshape,
+    Reverse,
+    Slice,
+    Subtract,
+    Transpose,
+)
+from .common import plain_name
+
+__all__ = ["move_scales"]
+
+#: Greatest error of a scale, or of a shift, that does not change how integers within the limits of
+#: a quantisation are rounded.
+_TOLERANCE = 2.0 ** -26
+
+#: Operations that move or keep integers.
+_MOVING = (MaxPool, Reshape, Reverse, Slice, Transpose)
+
+
+class _Value(NamedTuple):
+    """Tensor of the graph that is read, as ``scale * tensor + shift`` of one that is made.
+
+    Attributes
+    ----------
+    limits : pair of :class:`int`, optional
+        Least and greatest element of the tensor, if all are integers.
+    is_quantised : :class:`bool`
+        True if it is computed from quantised tensors in such a way that scales could move to here.
+    """
+
+    name: str
+    scale: float = 1.0
+    shift: float = 0.0
+    limits: tuple[int, int] | None = None
+    is_quantised: bool = False
+
+
+def move_scales(nodes: Sequence[Node], outputs: Sequence[str], kept: Set[str],
+                shapes: Mapping[str, Shape]
+                ) -> tuple[list[Node], tuple[str, ...], dict[str, Shape]]:
+    """Move scales of quantised tensors as far as they commute, so that integers are what remains.
+
+    A scale and a shift of a quantised tensor, each one number, move behind what they commute with.
+    Each reader has its own: the layer after it absorbs it (:mod:`.graph_fusion`), and so does a
+    quantisation. One that changes no number is left out. The scale of an input that is quantised
+    becomes an operation before it, which can be its preprocessing (:mod:`.input_scaling`).
+
+    Parameters
+    ----------
+    nodes : sequence of :class:`~..graph.graph.Node`
+        In an order of computation; all are needed.
+    outputs : sequence of :class:`str`
+        Names of the results.
+    kept : set of :class:`str`
+        Nodes that do not move.
+    shapes : mapping of :class:`str` to :data:`~..graph.operation.Shape`
+        Shapes of all inputs and nodes.
+
+    Returns
+    -------
+    nodes : :class:`list` of :class:`~..graph.graph.Node`
+        The nodes themselves if there is no quantisation.
+    outputs : :class:`tuple` of :class:`str`
+        Names of the nodes that compute the results.
+    shapes : :class:`dict` of :class:`str` to :data:`~..graph.operation.Shape`
+        Shapes of the new nodes, too.
+    """
+    if not any(isinstance(node.computation, Quantise) for node in nodes):
+        return list(nodes), tuple(outputs), dict(shapes)
+    return _Scales(nodes, outputs, kept, shapes).result(outputs)
+
+
+class _Scales:
+
+    def __init__(self, nodes: Sequence[Node], outputs: Sequence[str], kept: Set[str],
+                 shapes: Mapping[str, Shape]) -> None:
+        self._kept = kept
+        self._shapes = dict(shapes)
+        self._uses = Counter(name for node in nodes for name in node.inputs)
+        self._uses.update(outputs)
+        self._nodes: dict[str, Node] = {}
+        self._values: dict[str, _Value] = {}
+        #: Operand, scale and limits of a quantisation -> its result.
+        self._quantised: dict[tuple[Any, ...], _Value] = {}
+        for node in nodes:
+            self._values[node.name] = self._take(node)
+
+    def result(self, outputs: Sequence[str]
+               ) -> tuple[list[Node], tuple[str, ...], dict[str, Shape]]:
+        """Return the nodes, the outputs and all shapes."""
+        ends = tuple(self._settle(self._value(name)) for name in outputs)
+        return list(self._nodes.values()), ends, self._shapes
+
+    def _value(self, name: str) -> _Value:
+        return self._values.get(name, _Value(name))
+
+    def _take(self, node: Node) -> _Value:
+        """Add a node, or what it becomes."""
+        values = [self._value(name) for name in node.inputs]
+        found: _Value | None = None
+        if node.name in self._kept:
+            pass
+        elif isinstance(node.computation, Affine):
+            found = self._affine(node, node.computation, values[0])
+        elif isinstance(node.computation, Quantise):
+            found = self._quantise(node, node.computation, values[0])
+        elif all(value.is_quantised for value in values):
+            found = self._move(node, values)
+        return found or self._add(node, map(self._settle, values))
+
+    def _add(self, node: Node, operands: Iterable[str], **properties: Any) -> _Value:
+        """Add a node with other operands."""
+        self._nodes[node.name] = dataclasses.replace(node, inputs=tuple(operands))
+        return _Value(node.name, **properties)
+
+    def _new(self, name: str, computation: Computation, operand: str) -> str:
+        """Add a new node that keeps the shape of its operand."""
+        name = plain_name(name, self._shapes, "scaled")
+        self._shapes[name] = self._shapes[operand]
+        self._uses[name] = 1
+        return self._add(Node(name, computation, ()), [operand]).name
+
+    def _settle(self, value: _Value) -> str:
+        """Name the node that computes a value, for one reader."""
+        if (value.scale, value.shift) == (1, 0):
+            return value.name
+        return self._new(f"{value.name}.scaled", Affine(value.scale, value.shift), value.name)
+
+    def _affine(self, node: Node, affine: Affine, value: _Value) -> _Value | None:
+        """Let a scale and a shift move, if they are one number each."""
+        if not value.is_quantised or np.size(affine.scale) != 1 or np.size(affine.shift) != 1 \
+                or self._shapes[node.name] != self._shapes[node.inputs[0]]:
+            return None
+        scale, shift = (float(np.asarray(part).item()) for part in (affine.scale, affine.shift))
+        if scale <= 0:
+            return None
+        return value._replace(scale=value.scale * scale, shift=value.shift * scale + shift)
+
+    def _quantise(self, node: Node, quantise: Quantise, value: _Value) -> _Value:
+        """Let a quantisation absorb a scale, or leave it out."""
+        if (unchanged := _unchanged(quantise, value)) is not None:
+            return unchanged
+        scale = quantise.scale
+        if not value.shift:
+            operand, scale = value.name, scale * value.scale
+        else:
+            operand = self._settle(value)
+        while (factor := self._factor(operand)) is not None:
+            operand, scale = self._nodes.pop(operand).inputs[0], scale * factor
+        if self._is_input(operand) and np.any(np.not_equal(scale, 1)):
+            # A host converts numbers of an input in floating point.
+            operand, scale = self._new(f"{node.name}.scaled", Affine(scale, 0.0), operand), 1.0
+        if np.size(scale) == 1:
+            scale = float(np.asarray(scale).item())
+            key = operand, scale, quantise.low, quantise.high
+            if key in self._quantised:
+                return self._quantised[key]
+        made = self._add(dataclasses.replace(node, computation=dataclasses.replace(
+            quantise, scale=scale)), [operand], limits=(quantise.low, quantise.high),
+            is_quantised=True)
+        if isinstance(scale, float):
+            self._quantised[key] = made
+        return made
+
+    def _factor(self, name: str) -> Any:
+        """Get the scale of a node that only scales, for its only reader; None if it is not one."""
+        node = self._nodes.get(name)
+        if node is None or not isinstance(node.computation, Affine) or name in self._kept \
+                or self._uses[name] != 1 or self._shapes[name] != self._shapes[node.inputs[0]]:
+            return None
+        affine = node.computation
+        is_factor = not np.any(affine.shift) and np.all(np.greater(affine.scale, 0))
+        return affine.scale if is_factor else None
+
+    def _is_input(self, name: str) -> bool:
+        """Check if a tensor is an input, scaled or rearranged, that nothing else reads."""
+        while self._uses[name] == 1 and name in self._nodes and name not in self._kept \
+                and isinstance(self._nodes[name].computation, (Affine, Reshape, Transpose)):
+            name, = self._nodes[name].inputs
+        return self._uses[name] == 1 and name not in self._nodes
+
+    def _move(self, node: Node, values: Sequence[_Value]) -> _Value | None:
+        """Move a scale behind an operation; None if it does not commute with it."""
+        one = values[0]
+        if any((value.scale, value.shift) != (one.scale, one.shift) for value in values) \
+                or not _commutes(node.computation, one.shift):
+            return None
+        return self._add(node, [value.name for value in values], scale=one.scale, shift=one.shift,
+                         limits=_limits(node.computation, [value.limits for value in values]),
+                         is_quantised=True)
+
+
+def _unchanged(quantise: Quantise, value: _Value) -> _Value | None:
+    """Find the result of a quantisation that changes no number; None if it may change one."""
+    shift = value.shift * quantise.scale
+    if value.limits is None or np.any(np.abs(value.scale * quantise.scale - 1) > _TOLERANCE) \
+            or np.size(shift) != 1 or np.any(np.abs(shift - np.rint(shift)) > _TOLERANCE):
+        return None
+    whole = int(np.rint(shift).item())
+    if value.limits[0] + whole < quantise.low or value.limits[1] + whole > quantise.high:
+        return None
+    return value._replace(scale=1.0, shift=float(whole))
+
+
+def _commutes(computation: Computation, shift: float) -> bool:
+    """Check if an operation can come before a positive scale and a shift of all its operands."""
+    if isinstance(computation, (*_MOVING, Concat, Maximum, Mean)):
+        return True
+    if isinstance(computation, AveragePool):
+        return not shift or not computation.count_padding
+    if isinstance(computation, Clip):
+        return not shift and (computation.low, computation.high) == (0, np.inf)
+    return not shift and isinstance(computation, (Add, LeakyRelu, Pad, Subtract))
+
+
+def _limits(computation: Computation, limits: Sequence[tuple[int, int] | None]
+            ) -> tuple[int, int] | None:
+    """Find the limits of the results of an operation; None if they are no integers."""
+    known = [each for each in limits if each is not None]
+    if len(known) < len(limits) or not isinstance(computation, (*_MOVING, Clip, Concat, Maximum,
+                                                                Pad)):
+        return None
+    low, high = min(each[0] for each in known), max(each[1] for each in known)
+    if isinstance(computation, Clip):
+        return max(low, 0), max(high, 0)
+    if isinstance(computation, Pad):
+        return min(low, 0), max(high, 0)
+    return low, high

@@ -1,0 +1,124 @@
+"""Operations of ONNX between numbers and the integers that stand for them.
+
+Integers `q` of a computed tensor are numbers like any others here, so that operations between move
+them. What follows from their scales and zero points is left to :mod:`.graph_scales`.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from ..graph.operations import Quantise
+from .common import FrontEndError
+from .onnx_constants import INTEGERS
+from .onnx_folding import check_copy
+from .onnx_site import Site
+from .onnx_values import Tensor, Value, show_shape
+
+__all__ = ["QUANTISED"]
+
+Array = NDArray[Any]
+
+_TYPES = onnx.TensorProto
+
+
+class _Parameters(NamedTuple):
+    """Scale and zero point: one number each, or one for each element along an axis."""
+
+    scale: Array
+    zero: Array
+
+    @property
+    def numbers(self) -> tuple[float, int]:
+        """Scale and zero point of a computed tensor."""
+        if self.scale.size != 1:
+            raise FrontEndError("scale of a computed tensor must be one number, not of shape "
+                                f"{show_shape(self.scale.shape)}: quantise activations per tensor")
+        return float(self.scale.item()), int(self.zero.item())
+
+
+def _parameters(site: Site, shape: tuple[int, ...]) -> _Parameters:
+    """Read scale and zero point, in a shape that is broadcast with a tensor of a shape."""
+    scale = site.constant(1)
+    if site.options.get("block_size", 0) or scale.ndim > 1:
+        raise FrontEndError("scale must be one number, or one for each element along an axis, not "
+                            f"of shape {show_shape(scale.shape)}: quantise per tensor or per "
+                            "channel, without blocks")
+    if scale.dtype.kind != "f" or not np.isfinite(scale).all() or not (scale > 0).all():
+        raise FrontEndError("scale must be finite and above 0: quantise the model again, with data "
+                            "that reaches all layers")
+    zero = site.constant(2) if site.has(2) else np.zeros(scale.shape, np.int64)
+    if zero.dtype.kind != "i" or zero.size != scale.size:
+        raise FrontEndError(f"zero point must be integers of the shape of the scale, "
+                            f"{show_shape(scale.shape)}, not {zero.dtype} of shape "
+                            f"{show_shape(zero.shape)}")
+    if scale.size == 1:
+        return _Parameters(scale.reshape(()), zero.reshape(()))
+    axis = site.options.get("axis", 1)
+    if not -len(shape) <= axis < len(shape) or shape[axis] != scale.size:
+        raise FrontEndError(f"scale must have one number for each element along axis {axis} of "
+                            f"shape {show_shape(shape)}, not {scale.size}")
+    sizes = [1] * len(shape)
+    sizes[axis] = scale.size
+    return _Parameters(scale.reshape(sizes), zero.reshape(sizes))
+
+
+def _limits(kind: int) -> tuple[int, int]:
+    """Find the least and the greatest integer of a type."""
+    name = _TYPES.DataType.Name(kind) if kind in _TYPES.DataType.values() else str(kind)
+    match = re.fullmatch(r"(U?)INT(2|4|8|16)", name)
+    if match is None:
+        raise FrontEndError(f"integers must be of 2, 4, 8 or 16 bits, not of type {name}")
+    low, n = (0, int(match[2])) if match[1] else (-1 << int(match[2]) - 1, int(match[2]))
+    return low, low + (1 << n) - 1
+
+
+def _quantize_linear(site: Site) -> Value:
+    value = site.value()
+    parameters = _parameters(site, value.shape)
+    kind = site.values.data_type(site.node.input[2]) if site.has(2) \
+        else site.options.get("output_dtype", 0) or _TYPES.UINT8
+    low, high = _limits(kind)
+    if isinstance(value, Tensor):
+        scale, zero = parameters.numbers
+        integers = site.elementwise(Quantise(1 / scale, low - zero, high - zero), value)
+        return _affine(site, 1.0, float(zero), integers)
+    check_copy(value)
+    # In single precision, as runtimes do.
+    ratio = value.astype(np.float32) / parameters.scale.astype(np.float32)
+    if not np.isfinite(ratio).all():
+        raise FrontEndError("constant must be finite, also when it is divided by the scale")
+    return np.clip(np.rint(ratio).astype(np.float64) + parameters.zero, low, high).astype(np.int64)
+
+
+def _dequantize_linear(site: Site) -> Value:
+    value = site.value()
+    parameters = _parameters(site, value.shape)
+    if not isinstance(value, Tensor):
+        if value.dtype.kind != "i":
+            raise FrontEndError(f"constant must be integers, not {value.dtype}")
+        check_copy(value)
+        return (value - parameters.zero) * parameters.scale
+    scale, zero = parameters.numbers
+    integers = _affine(site, 1.0, float(-zero), value)
+    kind = site.values.data_type(site.node.input[2]) if site.has(2) else _TYPES.UNDEFINED
+    if kind not in (_TYPES.UNDEFINED, *INTEGERS):
+        # They are integers within these limits, whatever computed them.
+        low, high = _limits(kind)
+        integers = site.elementwise(Quantise(1.0, low - zero, high - zero), integers)
+    return _affine(site, scale, 0.0, integers)
+
+
+def _affine(site: Site, scale: float, shift: float, tensor: Tensor) -> Tensor:
+    name = site.builder.scale(site.name, scale, shift, tensor.name)
+    return site.result(name, tensor, tensor.batch)
+
+
+#: Operations on computed tensors and on constants.
+QUANTISED: dict[str, Callable[[Site], Value]] = {
+    **dict.fromkeys(("QuantizeLinear", "com.microsoft.QuantizeLinear"), _quantize_linear),
+    **dict.fromkeys(("DequantizeLinear", "com.microsoft.DequantizeLinear"), _dequantize_linear)}
