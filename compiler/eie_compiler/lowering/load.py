@@ -111,9 +111,13 @@ def _place(config: EIEConfig, network: Lowered, codebooks: dict[bytes, int], beg
                   for layer, chosen, base in zip(layers, formats, act_map.biases)]
     constants = [(base, rows, chosen.bias)
                  for base, rows, chosen in zip(act_map.biases, network.rows, formats)]
-    constants += [(base, rows, chosen.scales.words) for base, rows, chosen
-                  in zip(scale_rows, network.rows, formats)
-                  if base is not None and chosen.scales is not None]
+    for base, rows, chosen in zip(scale_rows, network.rows, formats):
+        if base is not None and chosen.scales is not None:
+            # A row of fractions and one of shifts alternate.
+            row, lane = np.divmod(rows, ACTS_PER_WORD * config.n_pe)
+            places = 2 * ACTS_PER_WORD * config.n_pe * row + lane
+            constants += [(base, places, chosen.scales.fractions),
+                          (base + 1, places, chosen.scales.shifts)]
     plans = [
         LayerPlan(source=act_map.vectors[read[0]], reads_input=0 in read,
                   frees_input=at == last_reader,

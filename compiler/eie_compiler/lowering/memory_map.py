@@ -67,8 +67,11 @@ def count_bias_words(config: EIEConfig, layers: Sequence[Layer]) -> int:
 
 
 def _bias_words(config: EIEConfig, layer: Layer) -> int:
-    """Compute the rows of the biases of a layer, and of the scales behind them, if it has any."""
-    return n_words(layer.n_rows, config.n_pe) * (2 if isinstance(layer, ScaledLayer) else 1)
+    """Compute the rows of the biases of a layer, and of the scales behind them, if it has any.
+
+    Scales take two rows for each row of biases: the fractions of factors, and shifts.
+    """
+    return n_words(layer.n_rows, config.n_pe) * (3 if isinstance(layer, ScaledLayer) else 1)
 
 
 def widest_vectors(config: EIEConfig, layers: Sequence[Layer], vectors: Sequence[int],

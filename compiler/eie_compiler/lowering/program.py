@@ -50,7 +50,7 @@ class LayerPlan:
     factor : :class:`int`, optional
         First row of the vector by which that in place of the biases is multiplied.
     scales : :class:`int`, optional
-        First row of the scales of rows.
+        First row of the scales of rows, two for each row of biases.
     table : :class:`~eie_hdl.format.Table`
         Function of the results.
     """
@@ -155,7 +155,7 @@ def _operands(layer: LayerPlan, row: int) -> dict[str, int]:
     """Make the fields of products, scales and functions, which not all machines have."""
     fields = {} if layer.factor is None else {"factor": layer.factor + row, "multiply": 1}
     if layer.scales is not None:
-        fields = {"factor": layer.scales + row, "scale": 1}
+        fields = {"factor": layer.scales + 2 * row, "scale": 1}
     return fields if layer.table is Table.NONE else {**fields, "table": layer.table.value}
 
 

@@ -75,8 +75,8 @@ def _scale(layer: Layer, operation: Affine | Quantise, shape: Shape, config: EIE
     if not config.scales:
         raise CompileError("scales must be true for scales of rows")
     scale, quantiser, bias, relu = _by_row(operation.scale, shape), None, layer.bias, layer.relu
-    if not scale.all():
-        raise CompileError("scales of rows must not be 0")
+    if (scale <= 0).any():
+        raise CompileError("scales of rows must be above 0")
     if isinstance(operation, Quantise):
         quantiser = quantiser_of(operation, config.act_width, frac)
         if relu and operation.low:
@@ -84,8 +84,8 @@ def _scale(layer: Layer, operation: Affine | Quantise, shape: Shape, config: EIE
         relu = operation.low == 0
     else:
         shift = _by_row(operation.shift, shape)
-        if relu and (shift.any() or (scale < 0).any()):
-            raise CompileError("results of a ReLU must have scales above 0, and no shift")
+        if relu and shift.any():
+            raise CompileError("results of a ReLU must have no shift")
         bias = bias + shift / scale
     fields = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
     return ScaledLayer(**{**fields, "bias": bias, "relu": relu, "output_frac": frac},

@@ -2,13 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eie_hdl.config import ZERO_WIDTH, EIEConfig
-from eie_hdl.format import Layouts, pack_scale
+from eie_hdl.format import SCALE_SHIFT_WIDTH, Layouts
 from eie_hdl.numeric import round_shift, saturate, wrap
 from eie_hdl.packing import pack
 
@@ -44,7 +44,7 @@ class ScaledLayer(Layer):
     Attributes
     ----------
     scale : float64, n_rows
-        Factor of each row, not 0.
+        Factor of each row, above 0.
     quantiser : :class:`Quantiser`, optional
         None: results are not quantised.
     """
@@ -62,10 +62,8 @@ class FixedScales:
     ----------
     shifts : int64, n_rows
         Right shift of a sum, beside that of the tile.
-    factors : int64, n_rows
-        Factors, with ``act_width - 5`` fraction bits.
-    words : int64, n_rows
-        Both as words of the activation SRAM.
+    fractions : int64, n_rows
+        Fractions of factors from 1 to 2, of ``act_width`` bits, as words.
     frac : :class:`int`
         Fraction bits that a sum must have, besides the right shift of the tile.
     act_width : :class:`int`
@@ -77,8 +75,7 @@ class FixedScales:
     """
 
     shifts: NDArray[np.int64]
-    factors: NDArray[np.int64]
-    words: NDArray[np.int64]
+    fractions: NDArray[np.int64]
     frac: int
     act_width: int
     rounding: int
@@ -87,18 +84,19 @@ class FixedScales:
     def __call__(self, sums: NDArray[np.int64], shift: int, *, relu: bool) -> NDArray[np.int64]:
         """Compute words (batch, n_rows) before they saturate, of sums with their biases."""
         width = self.act_width
-        scaled = saturate(4 * sums >> shift + self.shifts, width + 2) * self.factors
-        words = (round_shift(scaled, width - 3 + self.rounding) << self.rounding) + self.zero
+        factors = (1 << width) + self.fractions % (1 << width)
+        scaled = saturate(4 * sums >> shift + self.shifts, width + 2) * factors
+        words = (round_shift(scaled, width + 2 + self.rounding) << self.rounding) + self.zero
         if not self.rounding:
             return np.maximum(words, 0) if relu else words
         # Integers are limited as they saturate, also to those that are not negative.
         integers = saturate(words, width - 1) >> self.rounding << self.rounding
         return integers - self.zero
 
-    def spread(self, spread: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> "FixedScales":
+    def spread(self, spread: Callable[[NDArray[Any]], NDArray[Any]]) -> "FixedScales":
         """Make those of other rows, by a function of a number for each row."""
-        return dataclasses.replace(self, shifts=spread(self.shifts), factors=spread(self.factors),
-                                   words=spread(self.words))
+        return dataclasses.replace(self, shifts=spread(self.shifts),
+                                   fractions=spread(self.fractions))
 
     def pack_quantiser(self, config: EIEConfig) -> int:
         """Pack the word of a codebook that says how results are quantised."""
@@ -135,6 +133,21 @@ def quantiser_of(operation: Quantise, act_width: int, frac: int) -> Quantiser:
     return Quantiser(bits, zero)
 
 
+def _round(factors: NDArray[np.float64], layer: ScaledLayer) -> NDArray[np.float64]:
+    """Round factors, so that results for activations that are all zero are the nearest integers.
+
+    Those of a row that hardly any activation reaches would otherwise all be off by one step, if
+    they are near the middle between two.
+    """
+    nearest = np.rint(factors)
+    if layer.quantiser is None:
+        return nearest
+    other = nearest + np.copysign(1.0, factors - nearest)
+    exact = layer.bias * layer.scale
+    found, instead = (np.rint(exact * (rounded / factors)) for rounded in (nearest, other))
+    return np.where((found != np.rint(exact)) & (instead == np.rint(exact)), other, nearest)
+
+
 def fix_scales(config: EIEConfig, layer: ScaledLayer) -> FixedScales:
     """Choose the words of the scales of a layer.
 
@@ -144,21 +157,18 @@ def fix_scales(config: EIEConfig, layer: ScaledLayer) -> FixedScales:
         If the scales of rows are too different.
     """
     width, quantiser = config.act_width, layer.quantiser
-    layout = Layouts.of(config).scale
-    most_shift = (1 << layout["shift"].width) - 1
-    one = 1 << layout["fraction"].width
     # A factor has a magnitude from 1 to 2: f · 2 ** exponent.
     mantissas, exponents = np.frexp(layer.scale)
-    factors = np.rint(mantissas * (2 * one)).astype(np.int64)
-    over = (factors == 2 * one) | (factors == -one)    # 2 is none, but -2 is, and -1 is none
-    factors = np.where(over, np.where(factors > 0, one, -2 * one), factors)
-    exponents = exponents - 1 + np.where(over, np.sign(factors), 0)
-    shifts = exponents.max() - exponents
+    factors = _round(mantissas * (2 << width), layer).astype(np.int64)
+    is_two = factors == 2 << width
+    exponents = exponents - 1 + is_two
+    shifts = (exponents.max() - exponents).astype(np.int64)
+    most_shift = (1 << SCALE_SHIFT_WIDTH) - 1
     if shifts.max() > most_shift:
         raise CompileError(f"scales of rows must be within a factor of {1 << most_shift} of each "
                            f"other, not {2.0 ** int(shifts.max()):g}")
     rounding = 0 if quantiser is None else width - 1 - quantiser.bits
     zero = 0 if quantiser is None else quantiser.zero << rounding
     frac = (layer.output_frac if quantiser is None else rounding) + int(exponents.max())
-    return FixedScales(shifts.astype(np.int64), factors, pack_scale(config, factors, shifts), frac,
-                       width, rounding, zero)
+    fractions = wrap(np.where(is_two, 0, factors - (1 << width)), width)
+    return FixedScales(shifts, fractions, frac, width, rounding, zero)

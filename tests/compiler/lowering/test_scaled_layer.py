@@ -55,39 +55,35 @@ def test_quantised_results_are_nearly_those_of_real_numbers(seed, zero, low, hig
     assert (found % (1 << 7) == 0).all()
     integers, limited = found >> 7, np.clip(exact, low, high)
     assert integers.min() == low and integers.max() == high
-    assert np.abs(integers - limited).max() < 0.5 + 255 / 2 ** 12 + 0.02
-    assert (integers != np.clip(np.floor(exact + 0.5), low, high)).mean() < 0.02
+    assert np.abs(integers - limited).max() < 0.5 + 0.01
+    assert (integers != np.clip(np.floor(exact + 0.5), low, high)).mean() < 0.002
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("relu", [False, True])
 def test_results_of_a_word_are_as_exact_as_their_factors(seed, relu):
     rng = np.random.default_rng(seed)
-    scale = np.exp(rng.uniform(-3, 2, 20)) * rng.choice([-1, 1], 20)
+    scale = np.exp(rng.uniform(-3, 2, 20))
     layer = make(scale, relu=relu, output_frac=3, bias=rng.normal(size=20) * 50, seed=seed)
     words = rng.integers(-(1 << 15), 1 << 15, (200, 4))
     found, exact = compute(layer, words, 9)
     exact = np.maximum(exact, 0) if relu else exact
     inside = (found >= -(1 << 15)) & (found < 1 << 15)
     errors = np.abs(found * 2.0 ** -3 - exact)[inside]
-    assert (errors <= 2.0 ** -3 + np.abs(exact[inside]) * 2.0 ** -11).all()
+    assert (errors <= 2.0 ** -3 + np.abs(exact[inside]) * 2.0 ** -15).all()
     assert inside.mean() > 0.5
 
 
-@pytest.mark.parametrize("scale", [1.0, -1.0, 0.5, 1.9999, -1.9999, 3.0, -0.75, 1e-9, -1e9])
-def test_a_word_is_a_factor_and_a_shift(scale):
-    config = EIEConfig(loops=True, scales=True, act_width=16)
+@pytest.mark.parametrize("scale", [1.0, 0.5, 1.9999, 1.9999999, 3.0, 0.75, 1e-9, 1e9])
+@pytest.mark.parametrize("width", [16, 9])
+def test_a_scale_is_a_factor_and_a_shift(scale, width):
+    config = EIEConfig(loops=True, scales=True, act_width=width)
     fixed = fix_scales(config, make([scale, scale / 1000]))
-    layout = Layouts.of(config).scale
-    for word, wanted, shift, factor in zip(fixed.words, (scale, scale / 1000), fixed.shifts,
-                                           fixed.factors):
-        assert -(1 << 15) <= word < 1 << 15
-        fields = unpack(layout, np.array([[word % (1 << 16)]], np.uint64))
-        assert fields["shift"] == shift
-        magnitude = (1 << 11) + int(fields["fraction"][0])
-        assert factor == (magnitude - 3 * (1 << 11) if fields["negative"] else magnitude)
-        found = Fraction(int(factor), 1 << 11) / (1 << int(shift)) * Fraction(2) ** (fixed.frac - 7)
-        assert abs(found / Fraction(wanted) - 1) <= Fraction(1, 1 << 12)
+    for wanted, shift, fraction in zip((scale, scale / 1000), fixed.shifts, fixed.fractions):
+        assert -(1 << width - 1) <= fraction < 1 << width - 1 and 0 <= shift < 16
+        factor = 1 + Fraction(int(fraction) % (1 << width), 1 << width)
+        found = factor / (1 << int(shift)) * Fraction(2) ** (fixed.frac - 7)
+        assert abs(found / Fraction(wanted) - 1) <= Fraction(1, 2 << width)
 
 
 def test_scales_of_rows_are_not_too_different():
