@@ -102,6 +102,8 @@ class _Scales:
         self._uses.update(outputs)
         self._nodes: dict[str, Node] = {}
         self._values: dict[str, _Value] = {}
+        #: Concatenation of tensors with scales of their own -> these.
+        self._joined: dict[str, Sequence[_Value]] = {}
         #: Operand, scale and limits of a quantisation -> its result.
         self._quantised: dict[tuple[Any, ...], _Value] = {}
         for node in nodes:
@@ -162,37 +164,59 @@ class _Scales:
         """Let a quantisation absorb a scale, or leave it out."""
         if (unchanged := _unchanged(quantise, value)) is not None:
             return unchanged
-        scale = quantise.scale
-        if not value.shift:
-            operand, scale = value.name, scale * value.scale
-        else:
+        if value.name in self._joined and self._uses[value.name] == 1 \
+                and np.size(quantise.scale) == 1:
+            return self._quantise_parts(node, quantise, value.name)
+        operand = value.name
+        if value.shift:
             operand = self._settle(value)
-        while (factor := self._factor(operand)) is not None:
-            operand, scale = self._nodes.pop(operand).inputs[0], scale * factor
-        if self._is_input(operand) and np.any(np.not_equal(scale, 1)):
+        else:
+            quantise = dataclasses.replace(quantise, scale=quantise.scale * value.scale)
+        while (after := self._absorb(quantise, operand)) is not None:
+            quantise, (operand,) = after, self._nodes.pop(operand).inputs
+        if self._is_input(operand) and np.any(np.not_equal(quantise.scale, 1)):
             # A host converts numbers of an input in floating point.
-            operand, scale = self._new(f"{node.name}.scaled", Affine(scale, 0.0), operand), 1.0
-        if np.size(scale) == 1:
-            scale = float(np.asarray(scale).item())
-            key = operand, scale, quantise.low, quantise.high
-            if key in self._quantised:
-                return self._quantised[key]
-        made = self._add(dataclasses.replace(node, computation=dataclasses.replace(
-            quantise, scale=scale)), [operand], limits=(quantise.low, quantise.high),
-            is_quantised=True)
-        if isinstance(scale, float):
-            self._quantised[key] = made
-        return made
+            operand = self._new(f"{node.name}.scaled", Affine(quantise.scale, 0.0), operand)
+            quantise = dataclasses.replace(quantise, scale=1.0)
+        scale = np.asarray(quantise.scale)
+        key = operand, scale.shape, scale.tobytes(), quantise.low, quantise.high
+        if key not in self._quantised:
+            self._quantised[key] = self._add(
+                dataclasses.replace(node, computation=quantise), [operand],
+                limits=(quantise.low, quantise.high), is_quantised=True)
+        return self._quantised[key]
 
-    def _factor(self, name: str) -> Any:
-        """Get the scale of a node that only scales, for its only reader; None if it is not one."""
+    def _quantise_parts(self, node: Node, quantise: Quantise, name: str) -> _Value:
+        """Quantise each operand of a concatenation, as they have scales of their own."""
+        concat = self._nodes.pop(name)
+        parts = []
+        for operand, value in zip(concat.inputs, self._joined[name]):
+            if operand != value.name:    # scaled for this reader
+                del self._nodes[operand]
+            part = plain_name(f"{node.name}.part", self._shapes, "part")
+            self._shapes[part] = self._shapes[value.name]
+            self._uses[part] = 1
+            parts.append(self._quantise(Node(part, quantise, (value.name,)), quantise, value))
+        return self._add(concat, map(self._settle, parts),
+                         limits=(quantise.low, quantise.high), is_quantised=True)
+
+    def _absorb(self, quantise: Quantise, name: str) -> Quantise | None:
+        """Join a quantisation and the node before it that scales or limits; None if it is another.
+        """
         node = self._nodes.get(name)
-        if node is None or not isinstance(node.computation, Affine) or name in self._kept \
-                or self._uses[name] != 1 or self._shapes[name] != self._shapes[node.inputs[0]]:
+        if node is None or name in self._kept or self._uses[name] != 1 \
+                or self._shapes[name] != self._shapes[node.inputs[0]]:
             return None
-        affine = node.computation
-        is_factor = not np.any(affine.shift) and np.all(np.greater(affine.scale, 0))
-        return affine.scale if is_factor else None
+        before = node.computation
+        if isinstance(before, Affine) and not np.any(before.shift) \
+                and np.all(np.greater(before.scale, 0)):
+            return dataclasses.replace(quantise, scale=quantise.scale * before.scale)
+        # A layer before it has a ReLU; other limits are those of the integers.
+        if isinstance(before, Clip) and before.high < np.inf and np.size(quantise.scale) == 1:
+            low, high = (int(quantise.real(np.full((1, *np.shape(quantise.scale)), limit)).item())
+                         for limit in (before.low, before.high))
+            return dataclasses.replace(quantise, low=low, high=high) if low < high else None
+        return None
 
     def _is_input(self, name: str) -> bool:
         """Check if a tensor is an input, scaled or rearranged, that nothing else reads."""
@@ -206,6 +230,8 @@ class _Scales:
         one = values[0]
         if any((value.scale, value.shift) != (one.scale, one.shift) for value in values) \
                 or not _commutes(node.computation, one.shift):
+            if isinstance(node.computation, Concat):
+                self._joined[node.name] = values
             return None
         return self._add(node, [value.name for value in values], scale=one.scale, shift=one.shift,
                          limits=_limits(node.computation, [value.limits for value in values]),

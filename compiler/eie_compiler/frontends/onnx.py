@@ -15,6 +15,7 @@ from .common import FrontEndError, FrontEndWarning
 from .onnx_branches import has_branches, take_branches
 from .onnx_chain import read_chain
 from .onnx_data import load_data
+from .onnx_expansion import expand
 from .onnx_fixed import Fixed, fix_inputs
 from .onnx_graph import Graph
 from .onnx_network import read_network
@@ -65,6 +66,7 @@ def from_onnx(model: "onnx.ModelProto", *, first: str | None = None, last: str |
     """
     if fix:
         model = fix_inputs(model, fix)
+    model = expand(model)
     graph, branches = take_branches(model, first, last, image) if has_branches(model) \
         else (Graph(model), [])
     try:

@@ -24,6 +24,9 @@ _SHAPING = ("CastLike", "Reshape", "Squeeze", "Unsqueeze", "Dropout")
 #: Operations that change no number.
 NEUTRAL = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
 
+#: Operations that keep the order of numbers, if not always their differences.
+_ROUNDING = ("QuantizeLinear", "DequantizeLinear")
+
 #: Operations that keep the order of the results, left out at the end.
 _ORDER_KEEPING = ("Softmax", "LogSoftmax")
 
@@ -122,7 +125,8 @@ def find_left_out(nodes: Sequence["onnx.NodeProto"], constants: Constants, ends:
         data = [name for name in node.input if name and name not in constants]
         after = set().union(*(at_end[name] for name in names))
         is_at_end = bool(names and data) and not read & set(node.output)
-        if is_at_end and (axes := _left_out_axes(node, after, shapes)) is not None:
+        if is_at_end and \
+                (axes := _left_out_axes(node, after, constants, shapes)) is not None:
             at_end.setdefault(data[0], set()).update(axes)
             found |= {name: (node, data[0]) for name in node.output if name}
             continue
@@ -133,17 +137,18 @@ def find_left_out(nodes: Sequence["onnx.NodeProto"], constants: Constants, ends:
     # Copies remain unless a choice is before them.
     chosen: set[str] = set()
     for name, (node, before) in reversed(found.items()):
-        if not _is_copy(node) or before in chosen:
+        if not _is_copy(node, constants) or before in chosen:
             chosen.add(name)
     return {name: found[name] for name in found if name in chosen}
 
 
-def _left_out_axes(node: "onnx.NodeProto", after: set[Axis], shapes: Shapes) -> set[Axis] | None:
+def _left_out_axes(node: "onnx.NodeProto", after: set[Axis], constants: Constants, shapes: Shapes
+                   ) -> set[Axis] | None:
     """Find the axes that are left out from a node on; None if the node itself is not left out.
 
     It is left out if it is a copy, chooses, or keeps the order along all axes left out after it.
     """
-    if _is_copy(node):
+    if _is_copy(node, constants):
         return after
     is_choice = re.fullmatch(CHOICES, operation_of(node))
     if not is_choice and not keeps_order(node, shapes):
@@ -152,8 +157,12 @@ def _left_out_axes(node: "onnx.NodeProto", after: set[Axis], shapes: Shapes) -> 
     return {axis} if is_choice or all(map(axis.has_elements_of, after)) else None
 
 
-def _is_copy(node: "onnx.NodeProto") -> bool:
-    return operation_of(node) in NEUTRAL
+def _is_copy(node: "onnx.NodeProto", constants: Constants) -> bool:
+    """Check if a node keeps the order of all numbers; with one scale, if it has any."""
+    operation = operation_of(node)
+    if operation in _ROUNDING:
+        return node.input[1] in constants and math.prod(constants.shape(node.input[1])) == 1
+    return operation in NEUTRAL
 
 
 def keeps_order(node: "onnx.NodeProto", shapes: Shapes) -> bool:

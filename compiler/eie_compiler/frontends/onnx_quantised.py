@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from ..graph.operations import Quantise
+from ..graph.operations import Quantise, Sign
 from .common import FrontEndError
 from .onnx_constants import INTEGERS
 from .onnx_folding import check_copy
@@ -24,6 +24,9 @@ __all__ = ["QUANTISED"]
 Array = NDArray[Any]
 
 _TYPES = onnx.TensorProto
+
+#: Most bits of an integer of QONNX.
+_MAX_BITS = 32
 
 
 class _Parameters(NamedTuple):
@@ -48,9 +51,7 @@ def _parameters(site: Site, shape: tuple[int, ...]) -> _Parameters:
         raise FrontEndError("scale must be one number, or one for each element along an axis, not "
                             f"of shape {show_shape(scale.shape)}: quantise per tensor or per "
                             "channel, without blocks")
-    if scale.dtype.kind != "f" or not np.isfinite(scale).all() or not (scale > 0).all():
-        raise FrontEndError("scale must be finite and above 0: quantise the model again, with data "
-                            "that reaches all layers")
+    _check_scale(scale)
     zero = site.constant(2) if site.has(2) else np.zeros(scale.shape, np.int64)
     if zero.dtype.kind != "i" or zero.size != scale.size:
         raise FrontEndError(f"zero point must be integers of the shape of the scale, "
@@ -65,6 +66,12 @@ def _parameters(site: Site, shape: tuple[int, ...]) -> _Parameters:
     sizes = [1] * len(shape)
     sizes[axis] = scale.size
     return _Parameters(scale.reshape(sizes), zero.reshape(sizes))
+
+
+def _check_scale(scale: Array) -> None:
+    if scale.dtype.kind != "f" or not np.isfinite(scale).all() or not (scale > 0).all():
+        raise FrontEndError("scale must be finite and above 0: quantise the model again, with data "
+                            "that reaches all layers")
 
 
 def _limits(kind: int) -> tuple[int, int]:
@@ -87,12 +94,8 @@ def _quantize_linear(site: Site) -> Value:
         scale, zero = parameters.numbers
         integers = site.elementwise(Quantise(1 / scale, low - zero, high - zero), value)
         return _affine(site, 1.0, float(zero), integers)
-    check_copy(value)
-    # In single precision, as runtimes do.
-    ratio = value.astype(np.float32) / parameters.scale.astype(np.float32)
-    if not np.isfinite(ratio).all():
-        raise FrontEndError("constant must be finite, also when it is divided by the scale")
-    return np.clip(np.rint(ratio).astype(np.float64) + parameters.zero, low, high).astype(np.int64)
+    ratio = np.rint(_divide(value, parameters.scale))
+    return np.clip(ratio + parameters.zero, low, high).astype(np.int64)
 
 
 def _dequantize_linear(site: Site) -> Value:
@@ -118,7 +121,63 @@ def _affine(site: Site, scale: float, shift: float, tensor: Tensor) -> Tensor:
     return site.result(name, tensor, tensor.batch)
 
 
+def _quant(site: Site) -> Value:
+    """Handle Quant of QONNX, whose result is the numbers that the integers stand for."""
+    value = site.value()
+    scale, zero = site.constant(1), site.constant(2)
+    _check_scale(scale)
+    if not np.isfinite(zero).all() or (zero != np.rint(zero)).any():
+        raise FrontEndError("zero point must be integers")
+    mode = site.options.get("rounding_mode", b"ROUND").decode("utf-8", "replace").upper()
+    if mode != "ROUND":
+        raise FrontEndError(f"rounding_mode must be ROUND, of halves to even, not {mode}: train "
+                            "with it")
+    bits = site.number(3, "bitwidth", 0)
+    if not 1 <= bits <= _MAX_BITS or bits != int(bits):
+        raise FrontEndError(f"bitwidth must be an integer from 1 to {_MAX_BITS}, not {bits:g}")
+    signed = bool(site.options.get("signed", 1))
+    if bits == 1 and signed:    # has no zero
+        return _bipolar(site, value, scale)
+    low = -(1 << int(bits) - 1) if signed else 0
+    high = low + (1 << int(bits)) - 1
+    if site.options.get("narrow", 1):
+        low, high = (low + 1, high) if signed else (low, high - 1)
+    if isinstance(value, Tensor):
+        factor, point = _Parameters(scale, zero).numbers
+        integers = site.elementwise(Quantise(1 / factor, low - point, high - point), value)
+        return _affine(site, factor, 0.0, integers)
+    ratio = _divide(value, scale)
+    return (np.clip(np.rint(ratio + zero), low, high) - zero) * scale
+
+
+def _bipolar_quant(site: Site) -> Value:
+    _check_scale(site.constant(1))
+    return _bipolar(site, site.value(), site.constant(1))
+
+
+def _bipolar(site: Site, value: Value, scale: Array) -> Value:
+    """Take signs, of which zero has none if it is computed, times a scale."""
+    if isinstance(value, Tensor):
+        factor, _ = _Parameters(scale, np.zeros(1)).numbers
+        return _affine(site, factor, 0.0, site.elementwise(Sign(), value))
+    return np.where(_divide(value, scale) >= 0, 1.0, -1.0) * scale
+
+
+def _divide(value: Array, scale: Array) -> Array:
+    """Divide a constant by scales in single precision, as runtimes do."""
+    check_copy(value)
+    if np.broadcast_shapes(value.shape, scale.shape) != value.shape:
+        raise FrontEndError(f"scale must have a shape that is broadcast to that of the constant, "
+                            f"{show_shape(value.shape)}, not {show_shape(scale.shape)}")
+    with np.errstate(all="ignore"):
+        ratio = value.astype(np.float32) / scale.astype(np.float32)
+    if not np.isfinite(ratio).all():
+        raise FrontEndError("constant must be finite, also when it is divided by the scale")
+    return ratio.astype(np.float64)
+
+
 #: Operations on computed tensors and on constants.
 QUANTISED: dict[str, Callable[[Site], Value]] = {
-    **dict.fromkeys(("QuantizeLinear", "com.microsoft.QuantizeLinear"), _quantize_linear),
-    **dict.fromkeys(("DequantizeLinear", "com.microsoft.DequantizeLinear"), _dequantize_linear)}
+    "DequantizeLinear": _dequantize_linear, "QuantizeLinear": _quantize_linear,
+    "qonnx.custom_op.general.BipolarQuant": _bipolar_quant,
+    "qonnx.custom_op.general.Quant": _quant}

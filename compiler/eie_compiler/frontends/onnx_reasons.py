@@ -13,7 +13,9 @@ REASONS = {
     "Scan|Loop": ("recurrent", "loops are not run: export the cell as LSTM, GRU or RNN, or "
                                "unrolled"),
     r".*([Qq]uantize|Integer|NBits|\.QAttention|QLinear).*|.*\bQ(Gemm|Ordered\w+)": (
-        "quantised", "export the model before its quantisation, as `eie compress` quantises it"),
+        "quantised", "quantise the model with QuantizeLinear and DequantizeLinear, as "
+                     "onnxruntime's quantize_static does with quant_format=QuantFormat.QDQ, or "
+                     "export it before its quantisation"),
     "If": ("branching", "its condition must be constant: fix the input or size on which it "
                         "depends with fix=NAME=VALUE, or export the branch that is used"),
     "ConvTranspose": ("", "replace it by Resize with mode nearest, and Conv"),
