@@ -32,8 +32,9 @@ class _Factors(NamedTuple):
     whole: bool = False
 
 
-#: Function of the path of a node, its last layer, and whether results are quantised, to factors.
-_Find = Callable[[str, ModelLayer, bool], _Factors | None]
+#: Function of the path of a node, its last layer, and the operation that takes the factors, if
+#: there is one, to factors.
+_Find = Callable[[str, ModelLayer, Affine | Quantise | None], _Factors | None]
 
 
 def scale_rows(graph: Graph, n_shared: int) -> Graph:
@@ -45,9 +46,11 @@ def scale_rows(graph: Graph, n_shared: int) -> Graph:
     graph, or next values of states, stay as they are, and those that have no more than `n_shared`
     distinct weights.
 
-    Results that are quantised have a scale in any case, which takes the factors of the rows. They
-    are those of :func:`~.row_steps.find_steps`, which make all weights integers, if there are such
-    of no more than `n_shared`; otherwise the greatest magnitudes of the rows.
+    Results that are quantised, or scaled by an :class:`~..graph.operations.Affine`, as by a
+    normalisation, have a scale in any case, which takes the factors of the rows. Those of a
+    quantisation are from :func:`~.row_steps.find_steps`, which make all weights integers, if there
+    are such of no more than `n_shared`; otherwise the greatest magnitudes of the rows. A negative
+    scale becomes positive.
 
     Parameters
     ----------
@@ -59,11 +62,17 @@ def scale_rows(graph: Graph, n_shared: int) -> Graph:
     Returns
     -------
     :class:`~..graph.graph.Graph`
-        Model with an operation `NAME_scaled` after each such node `NAME`, unless its results are
-        quantised.
+        Model with an operation `NAME_scaled` after each such node `NAME`, unless its results have a
+        scale.
     """
-    def find(path: str, layer: ModelLayer, is_quantised: bool) -> _Factors | None:
-        return _normalise(layer, n_shared) if is_quantised else _find_factors(layer, n_shared)
+    def find(path: str, layer: ModelLayer, after: Affine | Quantise | None) -> _Factors | None:
+        if isinstance(after, Quantise):
+            return _normalise(layer, n_shared)
+        found = _find_factors(layer, n_shared)
+        if after is None or layer.relu or not np.any(np.asarray(after.scale) < 0):
+            return found
+        signs = np.broadcast_to(np.where(np.ravel(after.scale) < 0, -1.0, 1.0), layer.bias.shape)
+        return _Factors(signs if found is None else signs * found.rows)
 
     return _scale(graph, find)
 
@@ -87,13 +96,14 @@ def repeat_scales(model: Graph, network: Graph) -> Graph:
         before, computation = known.get(path), node.computation
         if before is None and isinstance(computation, Affine):
             factors[path.removesuffix(_SUFFIX)] = np.ravel(computation.scale)
-        elif before is not None and isinstance(computation, Quantise):
-            assert isinstance(before.computation, Quantise)
-            ratio = np.ravel(computation.scale / np.asarray(before.computation.scale))
+        elif before is not None and isinstance(computation, (Affine, Quantise)):
+            assert isinstance(before.computation, (Affine, Quantise))
+            one, other = (np.ravel(each.scale) for each in (computation, before.computation))
+            ratio = np.divide(one, other, out=np.ones_like(one), where=other != 0)
             factors[path.removesuffix(node.name) + node.inputs[0]] = ratio
     factors = {path: ratio for path, ratio in factors.items() if (ratio != 1).any()}
 
-    def find(path: str, layer: ModelLayer, is_quantised: bool) -> _Factors | None:
+    def find(path: str, layer: ModelLayer, after: Affine | Quantise | None) -> _Factors | None:
         return _Factors(factors[path]) if path in factors else None
 
     return _scale(model, find) if factors else model
@@ -104,20 +114,20 @@ def _scale(graph: Graph, find: _Find, prefix: str = "") -> Graph:
     nodes: list[Node] = []
     renamed: dict[str, str] = {}
     absorbed: dict[str, Floats] = {}
-    quantised = _find_quantised(graph)
+    scaled_by = _find_scales(graph)
     for node in graph.nodes:
         computation, path = node.computation, prefix + node.name
         if isinstance(computation, Scan):
             computation = computation.change_body(
                 functools.partial(_scale, find=find, prefix=f"{path}/"))
-        elif isinstance(computation, Quantise) and node.inputs[0] in absorbed:
+        elif isinstance(computation, (Affine, Quantise)) and node.inputs[0] in absorbed:
             computation = dataclasses.replace(
                 computation, scale=computation.scale * absorbed[node.inputs[0]])
         node = dataclasses.replace(node, computation=computation,
                                    inputs=tuple(renamed.get(name, name) for name in node.inputs))
-        name, is_quantised = node.name + _SUFFIX, node.name in quantised
+        name, after = node.name + _SUFFIX, scaled_by.get(node.name)
         factors = None if not isinstance(computation, Model) or node.name in graph.outputs \
-            or name in graph.shapes else find(path, computation.layers[-1], is_quantised)
+            or name in graph.shapes else find(path, computation.layers[-1], after)
         if factors is None:
             nodes.append(node)
             continue
@@ -129,7 +139,7 @@ def _scale(graph: Graph, find: _Find, prefix: str = "") -> Graph:
             computation, layers=(*before, scaled))))
         # Rows of an image are its channels.
         shape = (-1, 1, 1) if computation.patches is not None else (-1,)
-        if is_quantised:
+        if after is not None:
             absorbed[node.name] = factors.rows.reshape(shape)
         else:
             nodes.append(Node(name, Affine(factors.rows.reshape(shape), 0.0), (node.name,)))
@@ -137,11 +147,23 @@ def _scale(graph: Graph, find: _Find, prefix: str = "") -> Graph:
     return dataclasses.replace(graph, nodes=tuple(nodes))
 
 
-def _find_quantised(graph: Graph) -> set[str]:
-    """Find the tensors that are quantised, and read nowhere else."""
+def _find_scales(graph: Graph) -> dict[str, Affine | Quantise]:
+    """Find what scales the results of layers that nothing else reads, by a number for each row."""
     uses = Counter(name for node in graph.nodes for name in node.inputs)
-    return {name for node in graph.nodes if isinstance(node.computation, Quantise)
-            for name in node.inputs if uses[name] == 1}
+    layers = {node.name: node.computation for node in graph.nodes
+              if isinstance(node.computation, Model)}
+    found = {}
+    for node in graph.nodes:
+        computation, operand = node.computation, node.inputs[0]
+        if not isinstance(computation, (Affine, Quantise)) or operand not in layers \
+                or uses[operand] > 1 or graph.shapes[node.name] != graph.shapes[operand]:
+            continue
+        rank = len(graph.shapes[operand])
+        axis = rank - 1 if layers[operand].patches is None else 0
+        sizes = (1,) * (rank - np.ndim(computation.scale)) + np.shape(computation.scale)
+        if all(size == 1 for place, size in enumerate(sizes) if place != axis):
+            found[operand] = computation
+    return found
 
 
 def _divide(weight: Any, factors: _Factors) -> Any:

@@ -160,3 +160,36 @@ def test_rows_that_are_also_read_before_they_are_quantised_are_no_integers():
     graph = quantised_graph(np.arange(54.0).reshape(9, 6) * 0.1, outputs=("q", "fc"))
     scaled = scale_rows(graph, 255)
     assert scaled.nodes[1].computation.scale == 0.07
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("great", [1.0, 500.0])
+def test_a_normalisation_takes_the_scales_of_rows_and_their_signs(relu, great):
+    rng = np.random.default_rng(3)
+    scale = rng.normal(size=(9, 1, 1)) * [[[-1.0]]] ** np.arange(9)[:, np.newaxis, np.newaxis]
+    graph = Graph({"x": (1, 5, 5)}, (
+        Node("conv", Model((unequal(9, 4, relu=relu, great=great),), Patches((1, 5, 5), (2, 2))),
+             ("x",)),
+        Node("norm", Affine(scale, 0.3), ("conv",)), Node("tanh", Tanh(), ("norm",))), ("tanh",))
+    scaled = scale_rows(graph, N_SHARED)
+    assert [node.name for node in scaled.nodes] == ["conv", "norm", "tanh"]
+    found = scaled.nodes[1].computation.scale
+    assert (found < 0).any() if relu else (found > 0).all()
+    assert (np.abs(found) > 20 * np.abs(scale)).any() == (great > 1)
+    x = {"x": rng.normal(size=(4, 1, 5, 5))}
+    np.testing.assert_array_equal(evaluate_real(scaled, x)["tanh"],
+                                  evaluate_real(graph, x)["tanh"])
+    for model in (graph, scaled):
+        again = repeat_scales(model, scaled)
+        np.testing.assert_array_equal(again.nodes[1].computation.scale, found)
+        np.testing.assert_array_equal(again.nodes[0].computation.layers[0].weight,
+                                      scaled.nodes[0].computation.layers[0].weight)
+
+
+def test_a_scale_of_columns_of_an_image_takes_none():
+    graph = Graph({"x": (1, 5, 5)}, (
+        Node("conv", Model((unequal(4, 4),), Patches((1, 5, 5), (2, 2))), ("x",)),
+        Node("y", Affine(-np.arange(1.0, 5), 0.0), ("conv",)), Node("tanh", Tanh(), ("y",))),
+        ("tanh",))
+    assert [node.name for node in scale_rows(graph, N_SHARED).nodes] == [
+        "conv", "conv_scaled", "y", "tanh"]
