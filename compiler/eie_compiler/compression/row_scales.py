@@ -63,18 +63,31 @@ def scale_rows(graph: Graph, n_shared: int) -> Graph:
     -------
     :class:`~..graph.graph.Graph`
         Model with an operation `NAME_scaled` after each such node `NAME`, unless its results have a
-        scale.
+        scale. A note says which layers have too many integers.
     """
+    beyond: dict[str, int] = {}
+
     def find(path: str, layer: ModelLayer, after: Affine | Quantise | None) -> _Factors | None:
         if isinstance(after, Quantise):
-            return _normalise(layer, n_shared)
+            factors, n_integers = _normalise(layer)
+            if n_integers <= n_shared:
+                return factors
+            if factors.whole:
+                beyond[path] = n_integers
+            return _Factors(_magnitudes(layer))
         found = _find_factors(layer, n_shared)
         if after is None or layer.relu or not np.any(np.asarray(after.scale) < 0):
             return found
         signs = np.broadcast_to(np.where(np.ravel(after.scale) < 0, -1.0, 1.0), layer.bias.shape)
         return _Factors(signs if found is None else signs * found.rows)
 
-    return _scale(graph, find)
+    scaled = _scale(graph, find)
+    if not beyond:
+        return scaled
+    width = max(beyond.values()).bit_length()
+    note = f"weights of {', '.join(map(repr, beyond))} are integers, times a scale of each row: " \
+        f"they are exact with v_width = {width} (`eie compress --v-width {width}`)"
+    return dataclasses.replace(scaled, notes=(*scaled.notes, note))
 
 
 def repeat_scales(model: Graph, network: Graph) -> Graph:
@@ -191,12 +204,17 @@ def _find_factors(layer: ModelLayer, n_shared: int) -> _Factors | None:
     return _Factors(factors)
 
 
-def _normalise(layer: ModelLayer, n_shared: int) -> _Factors:
-    """Find the factors of rows whose results have a scale in any case."""
+def _normalise(layer: ModelLayer) -> tuple[_Factors, int]:
+    """Find factors that make all weights of a layer integers, if there are any, and count these.
+    """
     steps = find_steps(layer.weight)
-    if steps is not None:
-        factors = _Factors(steps, whole=True)
-        if is_shared(dataclasses.replace(layer, weight=_divide(layer.weight, factors)), n_shared):
-            return factors
+    factors = _Factors(_magnitudes(layer) if steps is None else steps, whole=steps is not None)
+    weights = _divide(layer.weight, factors)
+    numbers = weights if isinstance(weights, np.ndarray) else weights.data
+    return factors, len(np.unique(numbers[numbers != 0]))
+
+
+def _magnitudes(layer: ModelLayer) -> Floats:
+    """Greatest weight of each row; 1 of rows without weights."""
     greatest = greatest_weights(layer, 1)
-    return _Factors(np.where(greatest > 0, greatest, 1.0))
+    return np.where(greatest > 0, greatest, 1.0)

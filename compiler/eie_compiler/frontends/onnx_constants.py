@@ -12,7 +12,7 @@ from scipy.sparse import coo_array, csc_array
 from ..network import MAX_SIDE
 from .common import FrontEndError, ReuseLimit, at
 
-__all__ = ["BOOLS", "FLOATS", "INTEGERS", "QUANTISED", "STANDARD", "Constants", "attributes",
+__all__ = ["BOOLS", "FLOATS", "INTEGERS", "SMALL", "STANDARD", "Constants", "attributes",
            "label", "module_of", "name_of", "permute"]
 
 _TYPES = onnx.TensorProto
@@ -23,7 +23,7 @@ INTEGERS = (_TYPES.INT64, _TYPES.INT32)
 BOOLS = (_TYPES.BOOL,)
 
 #: Types of integers that stand for numbers, of as many as the package knows.
-QUANTISED = tuple(number for name, number in _TYPES.DataType.items()
+SMALL = tuple(number for name, number in _TYPES.DataType.items()
                   if re.fullmatch(r"U?INT(2|4|8|16)", name))
 
 #: Property of nodes with their modules, of PyTorch's exporter.
@@ -117,7 +117,7 @@ class Constants:
         tensor, axes = self._find(name)
         if not isinstance(tensor, onnx.SparseTensorProto) and tensor.data_type not in FLOATS:
             with at(f"constant {name!r}"):
-                array = _dense(tensor, FLOATS + INTEGERS + QUANTISED + BOOLS)
+                array = _dense(tensor, FLOATS + INTEGERS + SMALL + BOOLS)
                 self._reuse.take(id(tensor), array.size, array.size)
                 exact = np.bool_ if tensor.data_type in BOOLS else np.int64
                 return array.transpose(axes).astype(exact)

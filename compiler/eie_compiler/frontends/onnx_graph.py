@@ -57,6 +57,20 @@ class Graph:
 
     def shape(self, name: str) -> list[int | None] | None:
         """Get the sizes of a tensor, None for open ones; None if the shape is unknown."""
+        kind = self._type(name)
+        if kind is None or not kind.HasField("shape"):
+            return None
+        return [size.dim_value if size.HasField("dim_value") else None for size in kind.shape.dim]
+
+    def data_type(self, name: str) -> int:
+        """Get the type of the elements, a number of :class:`onnx.TensorProto`; 0 if unknown."""
+        if name in self.constants:
+            return self.constants.data_type(name)
+        kind = self._type(name)
+        return 0 if kind is None else int(kind.elem_type)
+
+    def _type(self, name: str) -> Any:
+        """Get the type of a tensor, None if it is unknown."""
         if not self._types:
             # onnx may end the process at a slice of sizes that it does not check, or backwards.
             slices = [node for node in self._model.graph.node if node.op_type == "Slice"]
@@ -69,10 +83,7 @@ class Graph:
             graph = model.graph
             self._types = {value.name: value.type.tensor_type
                            for value in (*graph.input, *graph.value_info, *graph.output)}
-        kind = self._types.get(name)
-        if kind is None or not kind.HasField("shape"):
-            return None
-        return [size.dim_value if size.HasField("dim_value") else None for size in kind.shape.dim]
+        return self._types.get(name)
 
     def _may_reverse(self, node: "onnx.NodeProto") -> bool:
         """Check if a Slice may have negative steps."""

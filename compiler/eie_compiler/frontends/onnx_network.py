@@ -80,7 +80,7 @@ class Reader:
 
     def __init__(self, graph: Graph, nodes: Sequence["onnx.NodeProto"], starts: Sequence[str],
                  ends: Sequence[str], image: Sequence[int] | None, fold_batch_norm: bool) -> None:
-        self._values = Values(graph.constants)
+        self._values = Values(graph.constants, graph.data_type)
         self._builder = GraphBuilder()
         self._fold_batch_norm = fold_batch_norm
         self._notes: list[str] = []

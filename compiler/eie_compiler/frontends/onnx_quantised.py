@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..graph.operations import Quantise, Sign
 from .common import FrontEndError
-from .onnx_constants import INTEGERS
+from .onnx_constants import SMALL
 from .onnx_folding import check_copy
 from .onnx_site import Site
 from .onnx_values import Tensor, Value, show_shape
@@ -39,8 +39,8 @@ class _Parameters(NamedTuple):
     def numbers(self) -> tuple[float, int]:
         """Scale and zero point of a computed tensor."""
         if self.scale.size != 1:
-            raise FrontEndError("scale of a computed tensor must be one number, not of shape "
-                                f"{show_shape(self.scale.shape)}: quantise activations per tensor")
+            raise FrontEndError(f"scale of a computed tensor must be one number, not "
+                                f"{self.scale.size}: quantise activations per tensor")
         return float(self.scale.item()), int(self.zero.item())
 
 
@@ -108,8 +108,8 @@ def _dequantize_linear(site: Site) -> Value:
         return (value - parameters.zero) * parameters.scale
     scale, zero = parameters.numbers
     integers = _affine(site, 1.0, float(-zero), value)
-    kind = site.values.data_type(site.node.input[2]) if site.has(2) else _TYPES.UNDEFINED
-    if kind not in (_TYPES.UNDEFINED, *INTEGERS):
+    kind = site.values.data_type(site.node.input[2 if site.has(2) else 0])
+    if kind in SMALL:
         # They are integers within these limits, whatever computed them.
         low, high = _limits(kind)
         integers = site.elementwise(Quantise(1.0, low - zero, high - zero), integers)

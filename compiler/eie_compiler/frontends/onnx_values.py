@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -133,8 +133,10 @@ class Values:
     It is the source of constants and shapes for :data:`~.onnx_steps.STEPS`.
     """
 
-    def __init__(self, constants: Constants) -> None:
+    def __init__(self, constants: Constants, data_type: Callable[[str], int]) -> None:
         self._constants = constants
+        #: Type of the elements of a tensor, a number of :class:`onnx.TensorProto`; 0 if unknown.
+        self.data_type = data_type
         self._values: dict[str, Value] = {}
 
     @property
@@ -179,10 +181,6 @@ class Values:
         value = value[tuple(slice(0, 1 if size == BATCH else None) for size in value.shape)]
         check_copy(value)
         return value
-
-    def data_type(self, name: str) -> int:
-        """Get the type of a constant that is stored, a number of :class:`onnx.TensorProto`."""
-        return self._constants.data_type(name)
 
     def matrix(self, name: str) -> Any:
         """Get a matrix of floating-point numbers."""

@@ -153,10 +153,21 @@ class _Joining:
         names, found = {*first.inputs}, list[Node]()
         for node in graph.nodes:
             if node is first or found and names.issuperset(node.inputs) \
-                    and _continues(node, self._config):
+                    and self._continues(graph, node):
                 names.add(node.name)
                 found.append(node)
         return found
+
+    def _continues(self, graph: Graph, node: Node) -> bool:
+        """True for a node whose operands may stay on the chip."""
+        network = node.computation
+        if isinstance(network, Affine):
+            return self._config.scales and any(
+                isinstance(before.computation, (AveragePool, CompressedNetwork, Mean))
+                for before in graph.nodes if before.name == node.inputs[0])
+        return _begins(node) or is_relu(node) \
+            or isinstance(network, (Add, AveragePool, Concat, Mean, Quantise, Reshape, Subtract)) \
+            or isinstance(network, CompressedNetwork) and network.patches is None
 
     def _join_all(self, graph: Graph, operand: str, nodes: Sequence[Node]) -> Graph:
         """Join nodes; raise :class:`CompileError` if they are no program of the machine."""
@@ -210,12 +221,3 @@ def _begins(node: Node) -> bool:
     network = node.computation
     return isinstance(network, MaxPool) or isinstance(network, CompressedNetwork) \
         and network.patches is not None and network.patches.loop > 0
-
-
-def _continues(node: Node, config: EIEConfig) -> bool:
-    """True for a node whose operands may stay on the chip."""
-    network = node.computation
-    return _begins(node) or is_relu(node) \
-        or isinstance(network, (Add, AveragePool, Concat, Mean, Quantise, Reshape, Subtract)) \
-        or isinstance(network, Affine) and config.scales \
-        or isinstance(network, CompressedNetwork) and network.patches is None

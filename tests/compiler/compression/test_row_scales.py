@@ -149,11 +149,16 @@ def test_scales_of_quantised_rows_leave_integers(seed, shape, patches):
 
 
 def test_rows_of_too_many_integers_get_one_magnitude():
-    weight = np.random.default_rng(1).normal(size=(5, 6)) * [[1], [2], [300], [4], [0]]
-    for given in (weight, np.rint(weight * 10)):
+    rng, rows = np.random.default_rng(1), [[1], [2], [300], [4], [0]]
+    weight = rng.normal(size=(5, 6)) * rows
+    for given in (weight, rng.integers(-12, 13, (5, 6)) * np.array(rows, float)):
         scaled = scale_rows(quantised_graph(given), N_SHARED)
         found = scaled.nodes[0].computation.layers[0].weight
         assert np.abs(found).max(axis=1) == pytest.approx([1, 1, 1, 1, 0])
+    assert scale_rows(quantised_graph(weight), N_SHARED).notes == ()
+    assert scaled.notes == (
+        "weights of 'fc' are integers, times a scale of each row: they are exact with v_width = 5 "
+        "(`eie compress --v-width 5`)",)
 
 
 def test_rows_that_are_also_read_before_they_are_quantised_are_no_integers():

@@ -83,9 +83,6 @@ def test_all_operations_are_listed_with_the_tensors_to_choose():
 
 @pytest.mark.parametrize("nodes, kind", [
     ([("MatMul: x w -> a", {}), ("MatMul: x v -> b", {}), ("MatMul: a b -> y", {})], "attention"),
-    ([("DequantizeLinear: codes scale zero -> q", {}), ("MatMul: x q -> y", {})], "quantised"),
-    ([("QuantizeLinear: x scale zero -> q", {}), ("DequantizeLinear: q scale zero -> a", {}),
-      ("MatMul: a w -> y", {})], "quantised"),
     ([("DynamicQuantizeLinear: x -> q s p", {}), ("MatMulInteger: q codes p -> y", {})],
      "quantised"),
 ])
@@ -234,9 +231,10 @@ def test_many_nodes_of_an_operation_are_counted():
     ([("MatMul: x w -> a", {}), ("Div: x a -> y", {})],
      "Div node (x, a -> y): must have one computed input besides constants, not 2, as division by "
      "a computed tensor is not run; end before it with last='a'"),
-    ([("MatMul: x w -> a", {}), ("QuantizeLinear: a scale zero -> y", {})],
-     f"QuantizeLinear node (a, scale, zero -> y): model is quantised: {FIRST}export the model "
-     "before its quantisation, as `eie compress` quantises it"),
+    ([("MatMul: x w -> a", {}), ("DynamicQuantizeLinear: a -> y s p", {})],
+     f"DynamicQuantizeLinear node (a -> y, s, p): model is quantised: {FIRST}quantise the model "
+     "with QuantizeLinear and DequantizeLinear, as onnxruntime's quantize_static does with "
+     "quant_format=QuantFormat.QDQ, or export it before its quantisation"),
     ([("Shape: x -> s", {}), ("Cast: s -> c", {"to": TensorProto.BOOL}),
       ("If: c -> a", {"then_branch": BRANCH, "else_branch": BRANCH}), ("MatMul: a w -> y", {})],
      f"If node (c -> a): model is branching: {FIRST}its condition must be constant: fix the "

@@ -16,7 +16,7 @@ from eie_compiler.lowering.scaled_layer import ScaledLayer
 from eie_hdl.config import EIEConfig
 from eie_sim.graph_inference import infer_graph
 from support.graphs import SAME_SIZE, random_convolution
-from support.quantised import compress_quantised, quantised_model, quantised_perceptron
+from support.integer_models import compress_quantised, quantised_model, quantised_perceptron
 
 CONFIG = EIEConfig(n_pe=4, v_width=8, n_codebooks=8, act_depth=1024, spmat_depth=4096,
                    ptr_depth=4096, loops=True, local=True, maximum=True, scales=True)
