@@ -6,11 +6,11 @@ from eie_compiler.compression.graph import compress_graph
 from eie_compiler.frontends.folding import ungroup
 from eie_compiler.graph.evaluation import evaluate_real
 from eie_compiler.graph.graph import Graph, Node
-from eie_compiler.graph.operations import Affine, AveragePool, MaxPool, Quantise, Reshape
+from eie_compiler.graph.operations import Add, Affine, AveragePool, MaxPool, Quantise, Reshape
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
 
-__all__ = ["compress_quantised", "quantised_model", "quantised_perceptron"]
+__all__ = ["compress_quantised", "quantised_model", "quantised_perceptron", "quantised_residual"]
 
 
 def quantised_layer(rng, name, n_rows, n_cols, *, groups=1, ratio=8.0, patches=None, density=0.8):
@@ -63,6 +63,27 @@ def quantised_model(seed=0, channels=8, *, shape=(2, 9, 8), input_zero=94, pool=
         Node("fc", quantised_layer(rng, "fc", 5, channels), ("flat",)),
         Node("q5", Quantise(0.3, -154, 101), ("fc",)), Node("y", Affine(0.14, 0.0), ("q5",))]
     return Graph({"x": shape}, tuple(nodes), ("y",))
+
+
+def quantised_residual(seed=0, shape=(6, 5, 7), operation=None):
+    """Model of two branches of different scales that are added, quantised, and convolved."""
+    rng = np.random.default_rng(seed)
+    around = {"kernel": (3, 3), "padding": (1, 1, 1, 1)}
+    same, point = Patches(shape, **around), Patches(shape)
+    channels = shape[0]
+
+    def layer(name, source, patches):
+        return Node(name, quantised_layer(rng, name, channels, patches.n_inputs, patches=patches),
+                    (source,))
+
+    return Graph({"x": shape}, (
+        Node("q0", Quantise(1.0, -128, 127), ("x",)),
+        layer("first", "q0", same), Node("q1", Quantise(0.8, 0, 255), ("first",)),
+        layer("second", "q1", point), Node("q2", Quantise(0.5, -110, 145), ("second",)),
+        Node("a", Affine(0.31, 0.0), ("q1",)), Node("b", Affine(0.047, 0.0), ("q2",)),
+        Node("sum", operation or Add(), ("a", "b")), Node("q3", Quantise(3.1, -128, 127), ("sum",)),
+        layer("last", "q3", point), Node("q4", Quantise(0.6, -128, 127), ("last",)),
+        Node("y", Affine(0.2, 0.0), ("q4",))), ("y",))
 
 
 def compress_quantised(model, seed=1, n_samples=40, **options):

@@ -22,6 +22,7 @@ from .loops import find_loops, set_loops
 from .lower import Mapping as RowMapping
 from .pooling import average_layers, describe_rounding
 from .programs import divide_loads, lower_named
+from .scaled_sums import count_uses, find_sum
 from .strip_choice import choose_strips, estimate_cycles
 from .subgraphs import is_relu, lower_subgraph
 
@@ -162,9 +163,12 @@ class _Joining:
         """True for a node whose operands may stay on the chip."""
         network = node.computation
         if isinstance(network, Affine):
-            return self._config.scales and any(
+            uses = count_uses(graph)
+            return self._config.scales and (any(
                 isinstance(before.computation, (AveragePool, CompressedNetwork, Mean))
-                for before in graph.nodes if before.name == node.inputs[0])
+                for before in graph.nodes if before.name == node.inputs[0]) or any(
+                    node.name in found.absorbed for reader in graph.nodes
+                    if (found := find_sum(graph, reader, uses))))
         return _begins(node) or is_relu(node) \
             or isinstance(network, (Add, AveragePool, Concat, Mean, Quantise, Reshape, Subtract)) \
             or isinstance(network, CompressedNetwork) and network.patches is None

@@ -1,19 +1,21 @@
 """Scales of rows, and quantisation, that the machine computes with the layers before them."""
 
 import dataclasses
-from collections import Counter
 
 import numpy as np
 
 from eie_hdl.config import EIEConfig
 
 from ..errors import CompileError
-from ..graph.graph import Node, Subgraph
+from ..graph.graph import Graph, Node, Subgraph
 from ..graph.operation import Floats, Shape
-from ..graph.operations import Affine, Quantise, Reshape
+from ..graph.operations import Affine, Concat, Quantise, Reshape
 from ..network import CompressedNetwork, Layer
+from ..patches import Patches
 from .pooling import average_layers
 from .scaled_layer import ScaledLayer, quantiser_of
+from .scaled_sums import ScaledSum, count_uses, find_sum
+from .simple_stages import choose_strip, spread_channels
 
 __all__ = ["fold_scales"]
 
@@ -22,7 +24,8 @@ def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
     """Make scaled layers of the layers and means of a subgraph, and of what scales their results.
 
     The operation becomes a :class:`~..graph.operations.Reshape` that changes nothing. Nothing else
-    may read the results before it.
+    may read the results before it. A quantised sum of tensors that have scales becomes a layer of
+    both: its weights are the scales.
 
     Raises
     ------
@@ -31,15 +34,25 @@ def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
         :class:`~..graph.operations.Quantise` so; the message names the node.
     """
     body = subgraph.body
-    uses = Counter(name for node in body.nodes for name in node.inputs)
+    uses = count_uses(body)
+    sums = {node.inputs[0]: found for node in body.nodes if (found := find_sum(body, node, uses))}
+    absorbed = {name for found in sums.values() for name in found.absorbed}
     nodes: dict[str, Node] = {}
     fracs, scaled = dict(body.fracs or {}), set[str]()
     for node in body.nodes:
         operation, operand = node.computation, node.inputs[0]
-        if not isinstance(operation, (Affine, Quantise)):
-            nodes[node.name] = node
+        if node.name in absorbed:
+            del fracs[node.name]
             continue
         try:
+            if node.name in sums:
+                for made in _make_sum(node.name, sums[node.name], body, config):
+                    nodes[made.name] = made
+                    fracs[made.name] = fracs[sums[node.name].operands[0]]
+                continue
+            if not isinstance(operation, (Affine, Quantise)):
+                nodes[node.name] = node
+                continue
             before = nodes.get(operand)
             network = None if before is None or uses[operand] > 1 else \
                 _find_layers(before, body.shapes, config, fracs)
@@ -58,6 +71,28 @@ def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
         fracs[operand] = fracs[node.name]
         scaled.add(node.name)
     return Subgraph(dataclasses.replace(body, nodes=tuple(nodes.values()), fracs=fracs))
+
+
+def _make_sum(name: str, found: ScaledSum, body: Graph, config: EIEConfig) -> list[Node]:
+    """Make a layer of the channels of two tensors, whose weights are their scales."""
+    shape, (one, other) = body.shapes[name], found.operands
+    if (body.fracs or {})[one] != (body.fracs or {})[other]:
+        raise CompileError("scaled tensors that are added must have one format")
+    values, codes = np.unique(found.scales, return_inverse=True)
+    codebook = np.zeros(1 << config.v_width)
+    codebook[1:len(values) + 1] = values
+    n = shape[0]
+    layer = Layer("sum", spread_channels(n, 1, (codes + 1).tolist()), codebook, np.zeros(n),
+                  relu=False, output_frac=(body.fracs or {})[one])
+    patches = None
+    if len(shape) == 3:
+        alone = choose_strip(config, Patches((n, shape[1], shape[2]), loop=1), parts=2)
+        patches = dataclasses.replace(alone, shape=(2 * n, *shape[1:]))
+    both = f"{name}.operands"
+    while both in body.shapes:
+        both += ".operands"
+    network = CompressedNetwork((layer,), layer.output_frac, config.v_width, patches)
+    return [Node(both, Concat(0), (one, other)), Node(name, network, (both,))]
 
 
 def _find_layers(node: Node, shapes: dict[str, Shape], config: EIEConfig, fracs: dict[str, int]

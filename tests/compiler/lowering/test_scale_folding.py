@@ -7,7 +7,7 @@ import pytest
 
 from eie_compiler.errors import CompileError
 from eie_compiler.graph.graph import Graph, Node
-from eie_compiler.graph.operations import Add, Affine, Clip, Mean, Quantise, Reshape
+from eie_compiler.graph.operations import Add, Affine, Clip, Mean, Quantise, Reshape, Subtract
 from eie_compiler.graph.subgraphs import join_nodes, make_subgraph
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.integer_graph import IntegerGraph
@@ -16,7 +16,12 @@ from eie_compiler.lowering.scaled_layer import ScaledLayer
 from eie_hdl.config import EIEConfig
 from eie_sim.graph_inference import infer_graph
 from support.graphs import SAME_SIZE, random_convolution
-from support.integer_models import compress_quantised, quantised_model, quantised_perceptron
+from support.integer_models import (
+    compress_quantised,
+    quantised_model,
+    quantised_perceptron,
+    quantised_residual,
+)
 
 CONFIG = EIEConfig(n_pe=4, v_width=8, n_codebooks=8, act_depth=1024, spmat_depth=4096,
                    ptr_depth=4096, loops=True, local=True, maximum=True, scales=True)
@@ -25,7 +30,9 @@ CONFIG = EIEConfig(n_pe=4, v_width=8, n_codebooks=8, act_depth=1024, spmat_depth
 @pytest.mark.parametrize("model", [
     quantised_perceptron(), quantised_perceptron(1, (9, 40, 5), (0, 100), ratio=200),
     quantised_model(), quantised_model(1, 6, pool=False, input_zero=-128),
-    quantised_model(2, 13, shape=(3, 7, 7))], ids=["fc", "ratio", "conv", "mean", "odd"])
+    quantised_model(2, 13, shape=(3, 7, 7)), quantised_residual(),
+    quantised_residual(1, (13, 4, 4), Subtract())],
+    ids=["fc", "ratio", "conv", "mean", "odd", "sum", "difference"])
 @pytest.mark.parametrize("n_pe", [1, 4, 16])
 def test_quantised_models_are_one_program_within_a_step_of_real_numbers(model, n_pe):
     config = dataclasses.replace(CONFIG, n_pe=n_pe, act_depth=4096 // n_pe, acc_depth=128,
