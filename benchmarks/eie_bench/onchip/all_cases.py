@@ -13,6 +13,7 @@ from .cases import (
     make_pooling,
 )
 from .cells import make_cells, make_small_cells
+from .quantised import make_quantised, make_small_quantised
 
 __all__ = ["make_cases"]
 
@@ -27,4 +28,6 @@ def make_cases(lenet: Path | None, mnist: Path | None, *, seed: int, icarus: boo
             *make_pooling(seed), *make_geometries(seed, MACHINE, "verilator"),
             *(case for engine in engines for case in make_geometries(seed, SMALL, engine)),
             *make_cells(seed),
-            *(case for engine in engines for case in make_small_cells(seed, engine))]
+            *(case for engine in engines for case in make_small_cells(seed, engine)),
+            *make_quantised(seed),
+            *(case for engine in engines for case in make_small_quantised(seed, engine))]

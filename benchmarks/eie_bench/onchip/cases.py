@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from eie_compiler.errors import CompileError
 from eie_compiler.files.graph_file import read_graph
 from eie_compiler.graph.graph import Computation, Graph, Node
-from eie_compiler.graph.operations import AveragePool, MaxPool, Mean
+from eie_compiler.graph.operations import AveragePool, MaxPool, Mean, Quantise
 from eie_compiler.graph_build import GraphBuild
 from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.network import CompressedNetwork
@@ -82,9 +82,19 @@ class Case(NamedTuple):
         return int(np.prod(shape[1:])) if len(shape) == 3 else 1
 
     @property
+    def step(self) -> int:
+        """Step of a result: of a word, or of an integer if results are quantised."""
+        (output,) = self.graph.outputs
+        (last,) = (node for node in self.graph.nodes if node.name == output)
+        return 1 << (self.graph.fracs or {})[output] if isinstance(last.computation, Quantise) \
+            else 1
+
+    @property
     def tolerance(self) -> int:
-        """Steps by which a result may differ from that of a host: none, or one of means."""
-        return int(any(isinstance(node.computation, (AveragePool, Mean))
+        """Steps by which a result may differ from that of a host: none, or one of means and of
+        integers.
+        """
+        return int(any(isinstance(node.computation, (AveragePool, Mean, Quantise))
                        for node in self.graph.nodes))
 
 

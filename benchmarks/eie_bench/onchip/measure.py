@@ -43,7 +43,7 @@ class Row(NamedTuple):
     compared, differences : :class:`int`
         Numbers compared, and those that differ: results of the machine from the golden model, and
         from a host that computes node by node; and cycles from the cycle model. Overflows count as
-        differences; means may differ from those of the host by a step.
+        differences; means and integers may differ from those of the host by a step.
     steps : :class:`int`
         Largest difference of a result from that of the host.
     """
@@ -137,7 +137,7 @@ def measure(case: Case, *, cache: str | Path | None = None) -> Row:
     # NumPy computes these from the network, not from the program.
     exact, host = (IntegerGraph(graph, build.config).run({image: case.images})[name]
                    for graph in (build.graph, case.graph))
-    errors = np.abs(results - host)
+    errors = np.abs(results - host) // case.step
     differences = found.differences + run.overflows + int(np.count_nonzero(
         (results != exact) | (errors > case.tolerance)))
     compared = found.compared + results.size

@@ -1,4 +1,4 @@
-"""Sums of tensors that have scales, and are then quantised: residual connections of integer models.
+"""Sums that are quantised, of tensors that may have scales: residual connections of integer models.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ __all__ = ["ScaledSum", "count_uses", "find_sum"]
 
 
 class ScaledSum(NamedTuple):
-    """Sum of two tensors with scales.
+    """Sum of two tensors, each with a scale.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ def count_uses(graph: Graph) -> Counter[str]:
 
 
 def find_sum(graph: Graph, node: Node, uses: Counter[str]) -> ScaledSum | None:
-    """Find the sum of scaled tensors that a node quantises, if there is one.
+    """Find the sum of two other tensors that a node quantises, if there is one.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def find_sum(graph: Graph, node: Node, uses: Counter[str]) -> ScaledSum | None:
         else:
             operands.append(name)
             scales.append(1.0)
-    if not absorbed or operands[0] == operands[1]:
+    if operands[0] == operands[1]:
         return None
     if isinstance(total.computation, Subtract):
         scales[1] = -scales[1]
