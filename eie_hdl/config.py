@@ -360,6 +360,15 @@ class EIEConfig:
         return 4 + (self.act_width > 17) + (self.mac_stages > 4)
 
     @property
+    def scale_stages(self) -> int:
+        """Stages that scales of rows add to the write-back; 0 without ``scales``.
+
+        They saturate the operand, multiply, and subtract the zero point after rows are rounded.
+        With 5 ``mac_stages``, the multiplication takes two.
+        """
+        return 3 + (self.mac_stages > 4) if self.scales else 0
+
+    @property
     def n_in_flight(self) -> int:
         """Messages that can still reach an activation queue after it asserts back-pressure.
 

@@ -1,6 +1,7 @@
 """Layouts of all words and messages, shared by RTL, compiler, drivers and golden model."""
 
 import functools
+import operator
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
@@ -14,7 +15,8 @@ __all__ = [
     "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
     "LOCAL_MULTIPLES", "Layouts", "Memory", "N_BUFFERS", "N_SEGMENTS", "SCALE_SHIFT_WIDTH",
     "SCHEMA_VERSION", "Table", "any_unwritten", "image_file", "last_element", "n_beats",
-    "n_drained", "n_elements", "n_pieces", "n_result_beats", "pack_scale", "result_lane_width",
+    "n_drained", "n_elements", "n_pieces", "n_result_beats", "pack_scale", "reads_factors",
+    "result_lane_width",
 ]
 
 #: Incremented whenever earlier builds can no longer be run.
@@ -429,6 +431,16 @@ def pack_scale(config: EIEConfig, factor: Number, shift: Number) -> Number:
     # The leading bit of a factor, which differs from its sign, makes way for the sign.
     return wrap((factor << SCALE_SHIFT_WIDTH) + (1 << config.act_width - 1) + shift,
                 config.act_width)
+
+
+def reads_factors(config: EIEConfig, end: Any) -> Any:
+    """Return if the words in the rows from `factor` of an `end` are read, in hardware or numbers.
+
+    Those are factors of a product, or scales.
+    """
+    flags = [end[name] for name, exists in (("multiply", config.products), ("scale", config.scales))
+             if exists]
+    return functools.reduce(operator.or_, flags) if flags else 0
 
 
 def n_result_beats(config: EIEConfig, n: int) -> int:
