@@ -35,8 +35,8 @@ MIN_TABLE_WIDTH = 6
 #: Bits of a zero point of quantised results with ``scales``.
 ZERO_WIDTH = 8
 
-#: Least width of an activation with ``scales``: half of a result has no fewer bits than a zero
-#: point.
+#: Least width of an activation with ``scales``: a quantised result has a bit less, but as many as a
+#: zero point, or more.
 MIN_SCALE_WIDTH = ZERO_WIDTH + 1
 
 

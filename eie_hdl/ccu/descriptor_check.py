@@ -97,7 +97,10 @@ class DescriptorCheck(wiring.Component):
         m.d.sync += bad_loop.eq(is_bad)
         exceeds     = pointer_end >= config.n_pointers
         if config.products or config.scales:
-            factor_end = self._register(m, "factor_end", end.factor + end.last_word)
+            last_factors = end.last_word
+            if config.scales:    # two words for each
+                last_factors = Mux(end.scale, Cat(1, end.last_word), end.last_word)
+            factor_end = self._register(m, "factor_end", end.factor + last_factors)
             exceeds |= reads_factors(config, end) & (factor_end >= config.act_depth)
         return bad_loop | exceeds
 

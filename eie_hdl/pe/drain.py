@@ -10,6 +10,9 @@ __all__ = ["Drain"]
 #: Row of a word in which the next word of biases is read, if they are multiplied or scaled.
 _BIAS_LANE = 1
 
+#: Row of a word in which its word of shifts is read, if it is scaled.
+_SHIFT_LANE = 0
+
 
 class Drain(wiring.Component):
     """Passes entries to the MAC, and drains all rows at the end of a tile.
@@ -36,7 +39,8 @@ class Drain(wiring.Component):
     o : :py:`Out(stream.Signature(layouts.operand, always_ready=True))`
         Operands, in the same cycle as `i`. The bias of a drained row is in the word at the output
         of the SRAM. If it is multiplied or scaled, the factor is there instead in the first row of
-        a word, and the bias in the cycle before.
+        a word, and the bias in the cycle before. The shifts of a scaled word are there in the cycle
+        after its first row.
     hold : :py:`Out(1)`
         `bias` is in use: no other component may read the SRAM. Without ``loops``, also while an end
         waits.
@@ -85,6 +89,12 @@ class Drain(wiring.Component):
             with m.If(self.bias.en):
                 m.d.sync += bias.eq(self.bias.addr + 1)
         is_first = Signal()    # the first word of factors is read
+        row      = Signal(range(self._config.acc_depth))
+        if self._config.scales:
+            number    = Signal(range(self._config.tile_words))    # of the next word of biases
+            following = self._find_word(is_first, number, row, end)
+            with m.If(is_first | (row[:clog2(ACTS_PER_WORD)] == ACTS_PER_WORD - 1)):
+                m.d.sync += number.eq(number + 1)
         with m.If(~draining):
             m.d.comb += [
                 self.tile.valid.eq(is_end),
@@ -109,18 +119,30 @@ class Drain(wiring.Component):
                     bias.eq(arriving.factor),
                     is_first.eq(is_end & self.tile.ready & reads_factors(self._config, arriving)),
                 ]
+            if self._config.scales:
+                m.d.sync += number.eq(~reads_factors(self._config, arriving))
         if has_pairs:
             with m.Elif(is_first):
                 m.d.comb += [self.hold.eq(1), self.bias.addr.eq(bias), self.bias.en.eq(1)]
                 m.d.sync += is_first.eq(0)
+                if self._config.scales:
+                    m.d.sync += bias.eq(following)
         with m.Else():
-            self._drain_row(m, draining, is_last, end, bias)
+            self._drain_row(m, row, draining, is_last, end, bias)
+            if self._config.scales:
+                m.d.sync += bias.eq(following)
 
         return m
 
-    def _drain_row(self, m, draining, is_last, end, bias):
+    def _find_word(self, is_first, number, row, end):
+        """Return what `bias` is in the next cycle, if rows of this tile are scaled, or not."""
+        takes_factor = is_first | (reads_factors(self._config, end) & row[1])
+        pair         = Cat(is_first | row[0], number)    # fractions and shifts alternate
+        return (Mux(takes_factor, end.factor, end.bias)
+                + Mux(takes_factor & end.scale, pair, number))
+
+    def _drain_row(self, m, row, draining, is_last, end, bias):
         """Send the next row through the MAC, and clear `draining` after the last one."""
-        row      = Signal(range(self._config.acc_depth))
         lane     = row[:clog2(ACTS_PER_WORD)]
         word     = row[clog2(ACTS_PER_WORD):]
         clearing = Signal(init=1)    # after reset
@@ -139,13 +161,15 @@ class Drain(wiring.Component):
             if self._config.products or self._config.scales:
                 pairs = reads_factors(self._config, end)
                 reads |= pairs & (lane == _BIAS_LANE) & (word != end.last_word)
+            if self._config.scales:
+                reads |= end.scale & (lane == _SHIFT_LANE)
+                m.d.comb += self.o.p.scale.eq(end.scale)
+            if self._config.products:
+                m.d.comb += self.o.p.multiply.eq(end.multiply)
+            if self._config.products and not self._config.scales:
                 # Found a cycle before it is read.
                 first = Mux(pairs & (lane >= _BIAS_LANE + 1), end.factor, end.bias)
                 m.d.sync += bias.eq(first + word + 1)
-            if self._config.products:
-                m.d.comb += self.o.p.multiply.eq(end.multiply)
-            if self._config.scales:
-                m.d.comb += self.o.p.scale.eq(end.scale)
             m.d.comb += [
                 self.hold.eq(1),
                 self.o.p.last.eq(is_last),

@@ -19,8 +19,7 @@ class RowScale(wiring.Component):
     docs/architecture.md defines this, "Row scales". Throughput is one row per cycle, latency
     ``scale_stages + 1``, as it replaces the stage that rounds:
 
-    1. Saturate the accumulator. If the tile is quantised, results are halved, so that others are
-       multiplied by twice their factor.
+    1. Saturate the accumulator.
     2. Multiply. All bits below the one that rounds are set.
     3. Add to the lowest of them, from where a carry reaches the position at which this tile is
        rounded, and add the zero point. Saturate, and clear the bits that are rounded away.
@@ -41,8 +40,9 @@ class RowScale(wiring.Component):
     quantiser : :py:`In(layouts.quantiser)`
         Entry 0 of the codebook.
     i : :py:`In(stream.Signature(operand, always_ready=True))`
-        Rows: the number of its `low` bits and of `sign`, of which bits were truncated that differed
-        from the sign if `outside` is set; its `scale`, without the shift; and `last` of the tile.
+        Rows: the `low` bits of a number with this `sign`, of which bits were truncated that
+        differed from the sign if `outside` is set; the `fraction` of the factor; and `last` of the
+        tile.
     o : :py:`Out(stream.Signature(result, always_ready=True))`
         `value` and `last`.
     """
@@ -57,7 +57,7 @@ class RowScale(wiring.Component):
     def operand_layout(config: EIEConfig) -> data.StructLayout:
         """Payload of `i`."""
         return data.StructLayout({"low": config.act_width + GUARD_BITS, "sign": 1, "outside": 1,
-                                  "scale": Layouts.of(config).scale, "last": 1})
+                                  "fraction": config.act_width, "last": 1})
 
     def __init__(self, config: EIEConfig):
         self._config = config
@@ -76,23 +76,21 @@ class RowScale(wiring.Component):
         m = Module()
 
         width, stages = self._config.act_width, self._config.scale_stages + 1
-        halves, cleared, zero, added = self._quantise(m)
+        cleared, zero, added = self._quantise(m)
 
         # Stage 1.
         low, sign = self.i.p.low, self.i.p.sign
         operand   = Signal(signed(len(low)), reset_less=True)
         m.d.sync += operand.eq(Mux(self.i.p.outside | (low[-1] != sign),
                                    Cat((~sign).replicate(len(low) - 1), sign), low))
-        negative  = self.i.p.scale.negative
-        magnitude = Cat(self.i.p.scale.fraction, ~negative, negative)
-        factor    = Signal(signed(len(magnitude) + 1), reset_less=True)
-        m.d.sync += factor.eq(Mux(halves, magnitude.as_signed(), Cat(0, magnitude)))
+        fraction  = delayed(m, self.i.p.fraction, 1, "fraction")
+        factor    = Cat(fraction, Const(1, 2)).as_signed()
 
         # Stages 2 and 3.
         product = self._multiply(m, operand, factor, cleared)
-        total   = Signal(signed(len(product)))
+        total   = Signal(signed(len(product) + 1))
         m.d.comb += total.eq(product + added)
-        rounded = self._saturate(m, total[1:], halves, cleared)
+        rounded = self._saturate(m, total[1:], cleared)
 
         # Stage 4: the bits below those of the zero point stay.
         value = Signal(Layouts.of(self._config).value, reset_less=True)
@@ -109,21 +107,19 @@ class RowScale(wiring.Component):
     def _quantise(self, m):
         """Register the quantisation of a tile.
 
-        Return if results are halved, a mask of the low bits of a result that are cleared, the zero
-        point, and what is added to a product: half of a step and the zero point.
+        Return a mask of the low bits of a result that are cleared, the zero point, and what is
+        added to a product: half of a step and the zero point.
         """
         width    = self._config.act_width
         rounding = Signal(self.quantiser.rounding.shape(), reset_less=True)
         point    = Signal(signed(ZERO_WIDTH), reset_less=True)
         zero     = Signal(signed(ZERO_WIDTH), reset_less=True)
-        halves   = Signal(reset_less=True)
-        cleared  = Signal(width - 2, reset_less=True)    # one bit less, as results are halved
-        added    = Signal(signed(ZERO_WIDTH), reset_less=True)
+        cleared  = Signal(width - 1, reset_less=True)
+        added    = Signal(signed(ZERO_WIDTH + 1), reset_less=True)
         with m.If(self.begins):    # nothing else, as block RAM is late
             m.d.sync += [rounding.eq(self.quantiser.rounding), point.eq(self.quantiser.zero)]
         m.d.sync += [
-            halves.eq(rounding != 0),
-            cleared.eq(Cat(bit < rounding for bit in range(1, width - 1))),
+            cleared.eq(Cat(bit < rounding for bit in range(len(cleared)))),
             zero.eq(point),
             added.eq(zero),
         ]
@@ -135,12 +131,12 @@ class RowScale(wiring.Component):
         for bit, is_cleared in enumerate(cleared[place:]):
             with m.If(is_cleared):
                 m.d.sync += added[bit].eq(0)
-        return halves, cleared, zero, Cat(1, Const(0, place), added).as_signed()
+        return cleared, zero, Cat(1, Const(0, place), added).as_signed()
 
     def _multiply(self, m, operand, factor, cleared):
         """Return the product in stage 2, from the bit that rounds if none is cleared."""
-        n_dropped = self._config.act_width - 3
-        product   = Signal(signed(len(operand) + len(factor) - n_dropped), reset_less=True)
+        n_dropped = self._config.act_width + GUARD_BITS - 1
+        product   = Signal(signed(len(operand) + len(factor) - 1 - n_dropped), reset_less=True)
         if self._config.mac_stages > 4:
             m.submodules.multiplier = multiplier = CarrySaveMultiplier(len(operand), len(factor))
             m.d.comb += [multiplier.a.eq(operand), multiplier.b.eq(factor)]
@@ -152,15 +148,16 @@ class RowScale(wiring.Component):
                 m.d.sync += product[bit].eq(1)
         return product
 
-    def _saturate(self, m, total, halves, cleared):
-        """Saturate a sum in stage 3, to one bit less if it is halved."""
+    def _saturate(self, m, total, cleared):
+        """Saturate a sum in stage 3, to one bit less if bits are cleared."""
         width   = self._config.act_width
+        is_less = cleared[0]
         sign    = total[-1]
         rounded = Signal(width, reset_less=True)
         exceeds = ((total[width] != sign) | (total[width - 1] != total[width])
-                   | (halves & (total[width - 2] != total[width - 1])))
-        limit   = Cat((~sign).replicate(width - 2), sign ^ ~halves, sign)
-        m.d.sync += rounded.eq(Mux(exceeds, limit, total) & Cat(~cleared, Const(3, 2)))
+                   | (is_less & (total[width - 2] != total[width - 1])))
+        limit   = Cat((~sign).replicate(width - 2), sign ^ ~is_less, sign)
+        m.d.sync += rounded.eq(Mux(exceeds, limit, total) & Cat(~cleared, Const(1)))
         with m.If(self.relu & sign):
             m.d.sync += rounded.eq(0)
         return rounded

@@ -60,7 +60,7 @@ class WriteBack(wiring.Component):
     i : :py:`In(stream.Signature(Mac.sum_layout(config), always_ready=True))`
         Rows, a multiple of four without ``loops``. With them, the rows of a tile that is not the
         last of its descriptor are followed by those of the next one, in the same word.
-    scale : :py:`In(layouts.scale)`
+    scale : :py:`In(Mac.scale_layout(config))`
         Scale of the row that follows in the next cycle, only with ``scales``.
     quantiser : :py:`In(layouts.quantiser)`
         Quantisation of a tile in the cycle after it has been accepted, only with ``scales``.
@@ -85,7 +85,7 @@ class WriteBack(wiring.Component):
         super().__init__({
             "tile":    In(stream.Signature(layouts.end)),
             "i":       In(stream.Signature(Mac.sum_layout(config), always_ready=True)),
-            **({"scale": In(layouts.scale), "quantiser": In(layouts.quantiser)}
+            **({"scale": In(Mac.scale_layout(config)), "quantiser": In(layouts.quantiser)}
                if config.scales else {}),
             "written": Out(stream.Signature(1)),
             "stored":  Out(1),
@@ -198,7 +198,7 @@ class WriteBack(wiring.Component):
             scale.i.p.low.eq(s3.low),
             scale.i.p.sign.eq(s3.sign),
             scale.i.p.outside.eq(s3.outside),
-            scale.i.p.scale.eq(delayed(m, self.scale.as_value(), 3, "scale")),
+            scale.i.p.fraction.eq(delayed(m, self.scale.fraction, 3, "fraction")),
             scale.i.p.last.eq(s3_last),
         ]
         row = _Row(scale.o.valid, scale.o.p.last, scale.o.p.value)

@@ -24,7 +24,7 @@ from eie_hdl.format import Table, last_element
 from eie_hdl.numeric import relu, round_shift, saturate, wrap
 
 from .loop_machine import LoopMachine
-from .row_scales import draw_entry, scale_row, split_entry
+from .row_scales import draw_entry, interleave, scale_row, split_entry
 
 __all__ = ["CONFIGS", "FUNCTIONS", "LOCAL_CONFIGS", "ConvolutionProgram", "Finish", "Reduction",
            "make_program", "random_program"]
@@ -145,21 +145,22 @@ class Finish(NamedTuple):
     relu: int
     factor: NDArray[np.int64] | None = None    # by which biases are multiplied instead of shifted
     table: Table = Table.NONE
-    scale: NDArray[np.int64] | None = None    # words by which rows are scaled
+    fraction: NDArray[np.int64] | None = None    # of factors by which rows are scaled
+    row_shift: NDArray[np.int64] | None = None    # words with their shifts
     entry: int = 0    # by which results are then quantised
 
     def __call__(self, config, sums):
         """Results of accumulators (…, n) with these biases."""
         weight = 1 << self.bias_shift if self.factor is None else self.factor
         sums = wrap(sums + self.bias * weight, config.acc_width)
-        if self.scale is None:
+        if self.fraction is None:
             rounded = round_shift(sums, self.shift)
             words = saturate(relu(rounded) if self.relu else rounded, config.act_width)
         else:
             scale = partial(scale_row, config, shift=self.shift, relu=self.relu,
                             **split_entry(config, self.entry))
-            words = np.frompyfunc(scale, 2, 1)(sums.astype(object), self.scale.astype(object))
-            words = words.astype(np.int64)
+            words = np.frompyfunc(scale, 3, 1)(*(numbers.astype(object) for numbers in (
+                sums, self.fraction, self.row_shift))).astype(np.int64)
         if self.table is Table.NONE:
             return words
         return FUNCTIONS[self.table].words(words, fracs=[config.act_width - 5],
@@ -168,7 +169,7 @@ class Finish(NamedTuple):
     def spread(self, change):
         """Change biases, factors and scales in the same way."""
         return self._replace(bias=change(self.bias), **{
-            name: change(words) for name in ("factor", "scale")
+            name: change(words) for name in ("factor", "fraction", "row_shift")
             if (words := getattr(self, name)) is not None})
 
 
@@ -271,10 +272,14 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         n_words = -(-n_slots // ACTS_PER_WORD)
         machine.activations[next_bias * machine.group:][:len(matrix)] = finish.bias
         end |= {"table": finish.table.value} if config.tables else {}
-        for name, words in (("multiply", finish.factor), ("scale", finish.scale)):
-            if words is not None:
-                end |= {name: 1, "factor": next_bias + n_words}
-                machine.activations[end["factor"] * machine.group:][:len(matrix)] = words
+        words = finish.factor
+        if words is not None:
+            end |= {"multiply": 1, "factor": next_bias + n_words}
+        elif finish.fraction is not None:
+            end |= {"scale": 1, "factor": next_bias + n_words}
+            words = interleave(config, finish.fraction, finish.row_shift)
+        if words is not None:
+            machine.activations[end["factor"] * machine.group:][:len(words)] = words
         is_first = not machine.program
         machine.tile(
             matrix, start={"source": places[number - 1], "codebook": finish.codebook, **start},
@@ -438,15 +443,18 @@ def _draw_finish(rng, config, n_rows, codebooks):
     if config.products and rng.random() < 0.5:
         finish = finish._replace(factor=rng.integers(-2 * limit, 2 * limit, n_rows))
     elif config.scales and rng.random() < 0.7:
+        # Bits above the shifts do not matter.
         shifts = rng.integers(0, rng.choice([1, 4, 16]), n_rows)
-        finish = finish._replace(scale=rng.integers(-2 * limit, 2 * limit, n_rows) & -16 | shifts,
-                                 entry=int(codebooks[finish.codebook, 0]))
+        finish = finish._replace(
+            fraction=rng.integers(-2 * limit, 2 * limit, n_rows),
+            row_shift=rng.integers(-2 * limit, 2 * limit, n_rows) & -16 | shifts,
+            entry=int(codebooks[finish.codebook, 0]))
     return finish._replace(table=Table(_draw(rng, 0, len(Table) - 1))) if config.tables else finish
 
 
 def _bias_words(config):
-    """Words for each word of biases: itself, and one of factors or scales."""
-    return 1 + (config.products or config.scales)
+    """Words for each word of biases: itself, and those of factors, or of fractions and shifts."""
+    return 1 + max(config.products, 2 * config.scales)
 
 
 def _place(config, geometries, n_dense, n_buffers=1, at_end=False):

@@ -45,9 +45,11 @@ def _random_mode(rng):
 
 def _random_end(config, rng):
     """Rows of the biases, and fields of an end that only machines with more than loops have."""
-    fields = {"bias": config.act_depth - config.tile_words}
+    n_words = config.tile_words
+    fields = {"bias": config.act_depth - n_words}
     if config.products or config.scales:
-        fields["factor"] = config.act_depth - config.tile_words - int(rng.integers(4))
+        n_factors = n_words * (1 + config.scales)
+        fields["factor"] = config.act_depth - n_factors - int(rng.integers(4))
     if config.products:
         fields["multiply"] = int(rng.random() < (0.4 if config.scales else 0.7))
     if config.scales:

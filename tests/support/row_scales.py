@@ -1,40 +1,55 @@
 """Scales of rows in exact integers of Python, as docs/architecture.md defines them."""
 
-__all__ = ["draw_entry", "exceeds_range", "make_entry", "scale_row", "split_entry"]
+import numpy as np
+
+__all__ = ["draw_entry", "exceeds_range", "interleave", "make_entry", "scale_row", "split_entry"]
 
 
-def scale_row(config, acc, word, *, shift, relu, rounding, zero):
-    """Return the result of an accumulator, before a function, with the scale `word` of its row."""
+def scale_row(config, acc, fraction, exponent, *, shift, relu, rounding, zero):
+    """Return the result of an accumulator, before a function, with two words for its row."""
     w = config.act_width
     r = min(rounding, w - 1)
-    whole, factor = split_scale(config, acc, word, shift)
-    places = w - 3 + r
+    whole, factor = split_scale(config, acc, fraction, exponent, shift)
+    places = w + 2 + r
     rounded = (clamp(whole, w + 2) * factor + 2 ** (places - 1)) // 2 ** places * 2 ** r
     if r == 0:
         return clamp(max(rounded, 0) if relu else rounded, w)
-    offset = zero * 2 ** (w - 8)
+    offset = zero * 2 ** (w - 9)
     rounded += offset
-    quantised = clamp(max(rounded, 0) if relu else rounded, w) // 2 ** r * 2 ** r
-    result, rest = divmod(quantised - offset, 2)
-    assert rest == 0 and result == clamp(result, w)
-    return result
+    kept = clamp(max(rounded, 0) if relu else rounded, w - 1) // 2 ** r * 2 ** r
+    result = kept - offset
+    if r < w - 1:    # else no bit but the sign is left, and a word can wrap
+        assert result == clamp(result, w)
+    return (result + 2 ** (w - 1)) % 2 ** w - 2 ** (w - 1)
 
 
-def exceeds_range(config, acc, word, *, shift, relu):
+def exceeds_range(config, acc, fraction, exponent, *, shift, relu):
     """Return whether a result of which no bits are rounded away is beyond `act_width` bits."""
     w = config.act_width
-    whole, factor = split_scale(config, acc, word, shift)
-    rounded = (whole * factor + 2 ** (w - 4)) // 2 ** (w - 3)
+    whole, factor = split_scale(config, acc, fraction, exponent, shift)
+    rounded = (whole * factor + 2 ** (w + 1)) // 2 ** (w + 2)
     rounded = max(rounded, 0) if relu else rounded
     return rounded != clamp(rounded, w)
 
 
-def split_scale(config, acc, word, shift):
+def split_scale(config, acc, fraction, exponent, shift):
     """Return an accumulator in quarters of a result, and the factor of its row."""
     w = config.act_width
-    exponent, fraction = word % 16, (word >> 4) % 2 ** (w - 5)
-    factor = fraction + 2 ** (w - 5) if word >= 0 else fraction - 2 ** (w - 4)
-    return 4 * acc // 2 ** ((shift + exponent) % (config.max_shift + 1)), factor
+    return (4 * acc // 2 ** ((shift + exponent % 16) % (config.max_shift + 1)),
+            2 ** w + fraction % 2 ** w)
+
+
+def interleave(config, fractions, shifts):
+    """Return activations with the fractions and shifts of rows, four slots of each alternately.
+
+    Both are (n,), by column number, for any number of slots.
+    """
+    group = 4 * config.n_pe
+    words = np.zeros((-(-len(fractions) // group), 2, group), np.int64)
+    for place, numbers in enumerate((fractions, shifts)):
+        padded = np.concatenate([numbers, np.zeros(-len(numbers) % group, np.int64)])
+        words[:, place] = padded.reshape(-1, group)
+    return words.reshape(-1)
 
 
 def clamp(number, width):

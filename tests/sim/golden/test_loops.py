@@ -97,11 +97,12 @@ def interpret(machine, codes, codebooks, activations):
                 word = min(max(result, -limit), limit - 1)
                 if end.get("scale"):
                     quantiser = split_entry(config, int(codebooks[step["start"]["codebook"], 0]))
-                    scale = int(activations[end["factor"] * machine.group + r])
+                    place = (end["factor"] + r // machine.group) * machine.group + r
+                    scale = [int(activations[place + n]) for n in (0, machine.group)]
                     row = {"shift": end["shift"], "relu": end["relu"]}
-                    word = scale_row(config, total, scale, **row, **quantiser)
+                    word = scale_row(config, total, *scale, **row, **quantiser)
                     exceeds = (not quantiser["rounding"]
-                               and exceeds_range(config, total, scale, **row))
+                               and exceeds_range(config, total, *scale, **row))
                 else:
                     exceeds = not -limit <= result < limit
                 found[first + slot * n_pe + r] = apply(end.get("table", 0), word, config.act_width)
