@@ -35,8 +35,8 @@ MIN_TABLE_WIDTH = 6
 #: Bits of a zero point of quantised results with ``scales``.
 ZERO_WIDTH = 8
 
-#: Least width of an activation with ``scales``: half of a result has no fewer bits than a zero
-#: point.
+#: Least width of an activation with ``scales``: a quantised result has a bit less, but as many as a
+#: zero point, or more.
 MIN_SCALE_WIDTH = ZERO_WIDTH + 1
 
 
@@ -358,6 +358,15 @@ class EIEConfig:
         if not self.tables:
             return 0
         return 4 + (self.act_width > 17) + (self.mac_stages > 4)
+
+    @property
+    def scale_stages(self) -> int:
+        """Stages that scales of rows add to the write-back; 0 without ``scales``.
+
+        They saturate the operand, multiply, and subtract the zero point after rows are rounded.
+        With 5 ``mac_stages``, the multiplication takes two.
+        """
+        return 3 + (self.mac_stages > 4) if self.scales else 0
 
     @property
     def n_in_flight(self) -> int:

@@ -1,6 +1,7 @@
 """Layouts of all words and messages, shared by RTL, compiler, drivers and golden model."""
 
 import functools
+import operator
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
@@ -8,13 +9,12 @@ from amaranth.hdl import Shape, ShapeLike, signed, unsigned
 from amaranth.lib import data, enum
 
 from .config import ACTS_PER_WORD, ZERO_WIDTH, EIEConfig, clog2
-from .numeric import Number, wrap
 
 __all__ = [
     "BEAT_BYTES", "BEAT_WIDTH", "COUNTERS", "COUNTER_WIDTH", "FORMAT_VERSION", "Image", "Kind",
     "LOCAL_MULTIPLES", "Layouts", "Memory", "N_BUFFERS", "N_SEGMENTS", "SCALE_SHIFT_WIDTH",
     "SCHEMA_VERSION", "Table", "any_unwritten", "image_file", "last_element", "n_beats",
-    "n_drained", "n_elements", "n_pieces", "n_result_beats", "pack_scale", "result_lane_width",
+    "n_drained", "n_elements", "n_pieces", "n_result_beats", "reads_factors", "result_lane_width",
 ]
 
 #: Incremented whenever earlier builds can no longer be run.
@@ -36,7 +36,7 @@ N_SEGMENTS = 16
 #: Fields of a loop that must be multiples of the number of PEs in local mode.
 LOCAL_MULTIPLES = ("x", "x_step", "y", "y_step", "segment_step", "width", "length", "columns")
 
-#: Bits of the shift of a scale word.
+#: Bits of the shift of a row with ``scales``, the low ones of a word: beside that of the tile.
 SCALE_SHIFT_WIDTH = 4
 
 #: Width of a performance counter.
@@ -129,15 +129,11 @@ class Layouts:
         Entries of a column, at most ``acc_depth``, as each advances by at least one row.
     value, weight, acc : :class:`~amaranth.hdl.Shape`
         An activation or bias; a codebook entry; an accumulator.
-    scale : :class:`~amaranth.lib.data.StructLayout`
-        Scale of a row, an activation, only with ``scales``: a factor with a magnitude of 1 to 2,
-        ``1 + fraction / 2 ** (act_width - 5)`` or, if it is `negative`, this minus 3; and a `shift`
-        to the right beside that of the tile. The word 0 is a factor of 1.
     quantiser : :class:`~amaranth.lib.data.StructLayout`
         Quantisation of the results of a tile, in the low bits of entry 0 of its codebook, only with
         ``scales``. With a `rounding` of 1 or more, so many low bits of a result are rounded away,
-        at most ``act_width - 1``. The zero point `zero`, in units of ``2 ** (act_width - 8)``, is
-        then added for saturation, and subtracted again; and the result is halved.
+        at most ``act_width - 1``. The result then saturates at one bit less, to which the zero
+        point `zero`, in units of ``2 ** (act_width - 9)``, is added before and subtracted after.
     act_word : :class:`~amaranth.lib.data.ArrayLayout` of `value`
         One row of the activation SRAM; the lowest slot is in the least significant bits.
     scan : :class:`~amaranth.lib.data.StructLayout`
@@ -166,9 +162,10 @@ class Layouts:
         each PE repeats it for each tile. With ``products``, an end that has `multiply` set adds the
         product of two activations to each accumulator, of those in the rows from `bias` and from
         `factor`, instead of a bias. With ``tables``, `table` is the function that is applied to the
-        results, a :class:`Table`. With ``scales``, an end that has `scale` set scales each row by a
-        `scale` word, of those in the rows from `factor`, and quantises results as entry 0 of the
-        codebook says, a `quantiser`.
+        results, a :class:`Table`. With ``scales``, an end that has `scale` set scales each row by
+        ``(1 + fraction / 2 ** act_width) / 2 ** shift``. Rows from `factor` have four fractions,
+        unsigned, and four shifts of :data:`SCALE_SHIFT_WIDTH` bits alternately. Results are
+        quantised as entry 0 of the codebook says, a `quantiser`.
     message : :class:`~amaranth.lib.data.StructLayout`
         Broadcast message: a `kind` and a `body`.
     load : :class:`~amaranth.lib.data.StructLayout`
@@ -249,9 +246,6 @@ class Layouts:
         self.acc = signed(config.acc_width)
         self.act_word = data.ArrayLayout(self.value, ACTS_PER_WORD)
         if config.scales:
-            self.scale = data.StructLayout({
-                "shift": SCALE_SHIFT_WIDTH, "fraction": config.act_width - SCALE_SHIFT_WIDTH - 1,
-                "negative": 1})
             self.quantiser = data.StructLayout({
                 "rounding": clog2(config.act_width), "zero": signed(ZERO_WIDTH)})
 
@@ -415,20 +409,14 @@ def n_drained(end: Mapping[str, Any]) -> Any:
     return end["last_word"] * ACTS_PER_WORD + end.get("last_lane", ACTS_PER_WORD - 1) + 1
 
 
-def pack_scale(config: EIEConfig, factor: Number, shift: Number) -> Number:
-    """Return the scale words of rows, for numbers or for arrays of them.
+def reads_factors(config: EIEConfig, end: Any) -> Any:
+    """Return if the words in the rows from `factor` of an `end` are read, in hardware or numbers.
 
-    Parameters
-    ----------
-    factor : :class:`int` or int64 array
-        Factors with ``act_width - 5`` fraction bits, from 1 to less than 2, or from -2 to less
-        than -1.
-    shift : :class:`int` or int64 array
-        Shifts to the right, beside that of the tile.
+    Those are factors of products, or of rows that are scaled.
     """
-    # The leading bit of a factor, which differs from its sign, makes way for the sign.
-    return wrap((factor << SCALE_SHIFT_WIDTH) + (1 << config.act_width - 1) + shift,
-                config.act_width)
+    flags = [end[name] for name, exists in (("multiply", config.products), ("scale", config.scales))
+             if exists]
+    return functools.reduce(operator.or_, flags) if flags else 0
 
 
 def n_result_beats(config: EIEConfig, n: int) -> int:

@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Number", "TANH_TABLE", "limits", "relu", "round_shift", "saturate", "wrap"]
+__all__ = ["TANH_TABLE", "limits", "relu", "round_shift", "saturate", "wrap"]
 
 Number = TypeVar("Number", int, NDArray[np.int64])
 

@@ -3,7 +3,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
-from ..format import LOCAL_MULTIPLES, N_SEGMENTS, Layouts, Table
+from ..format import LOCAL_MULTIPLES, N_SEGMENTS, Layouts, Table, reads_factors
 from ..registers import REGISTER, Error
 
 __all__ = ["DescriptorCheck"]
@@ -76,7 +76,7 @@ class DescriptorCheck(wiring.Component):
     def _find_bad_loop(self, m):
         """Return if the loop has no columns, or bad segments, pointers, slots or multiples.
 
-        The same for a bad table, and factors out of range.
+        The same for a bad table, factors out of range, and a product that is scaled.
         """
         config, end = self._config, self.descriptor.end
         loop, ptr_base = self.descriptor.loop, self.descriptor.ptr_base
@@ -92,11 +92,16 @@ class DescriptorCheck(wiring.Component):
         bad_loop    = Signal(reset_less=True)
         if config.tables:
             is_bad |= end.table > max(table.value for table in Table)
+        if config.products and config.scales:
+            is_bad |= end.multiply & end.scale
         m.d.sync += bad_loop.eq(is_bad)
         exceeds     = pointer_end >= config.n_pointers
-        if config.products:
-            factor_end = self._register(m, "factor_end", end.factor + end.last_word)
-            exceeds |= end.multiply & (factor_end >= config.act_depth)
+        if config.products or config.scales:
+            last_factors = end.last_word
+            if config.scales:    # two words for each
+                last_factors = Mux(end.scale, Cat(1, end.last_word), end.last_word)
+            factor_end = self._register(m, "factor_end", end.factor + last_factors)
+            exceeds |= reads_factors(config, end) & (factor_end >= config.act_depth)
         return bad_loop | exceeds
 
     def _register(self, m, name, row):

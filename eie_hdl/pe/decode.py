@@ -72,6 +72,9 @@ class EntryDecode(wiring.Component):
                 operation.row.eq(row),
                 operation.code.eq(Cat(entry.v, codebooks[current])),
             ]
+            if self._config.scales:
+                with m.If(self.i.p.kind == Kind.END):    # entry 0 of the codebook has no weight
+                    m.d.sync += operation.code[:self._config.v_width].eq(0)
             if self._config.maximum:
                 m.d.sync += operation.maximum.eq(maxima[current])
             with m.If(self.i.valid):

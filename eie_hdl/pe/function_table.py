@@ -1,4 +1,4 @@
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -36,6 +36,9 @@ class FunctionTable(wiring.Component):
     by no more than a step, so that halves fall below. Its bits are those of ``x - 1``, followed by
     ones. Where a chord is level, the entry itself is lowered.
 
+    With ``scales``, the sign of an operand is not known before it is complete, so that it comes as
+    it is, and its last bits are lowered here. At the begin of a chord, they become negative.
+
     Parameters
     ----------
     config : :class:`EIEConfig`
@@ -46,8 +49,8 @@ class FunctionTable(wiring.Component):
     table : :py:`In(2)`
         The :class:`~eie_hdl.format.Table`, constant while activations are in the pipeline.
     i : :py:`In(stream.Signature(operand, always_ready=True))`
-        Activations: `value`, and `last` of the tile. With a function, those that are `negative`
-        before they are rounded are one less, and those of tanh have a bit less.
+        Activations: `value`, and `last` of the tile. Without ``scales`` and with a function, those
+        that are `negative` before they are rounded are one less, and those of tanh have a bit less.
     o : :py:`Out(stream.Signature(result, always_ready=True))`
         `value` and `last`.
     """
@@ -74,7 +77,8 @@ class FunctionTable(wiring.Component):
     @staticmethod
     def operand_layout(config: EIEConfig) -> data.StructLayout:
         """Payload of `i`."""
-        return data.StructLayout({"value": Layouts.of(config).value, "negative": 1, "last": 1})
+        return data.StructLayout({"value": Layouts.of(config).value,
+                                  **({} if config.scales else {"negative": 1}), "last": 1})
 
     def elaborate(self, platform):
         m = Module()
@@ -121,12 +125,19 @@ class FunctionTable(wiring.Component):
 
         A position of sigmoid is the operand, one of tanh is twice the operand.
         """
-        value, lowered = self.i.p.value, self.i.p.negative
-        operand = Mux(is_tanh, Cat(lowered, value[:-2], value[-1]), value.as_unsigned())
-        surplus = len(value) - _INDEX_WIDTH - _REST_WIDTH
+        value    = self.i.p.value
+        is_exact = self._config.scales    # operands are lowered here
+        lowered  = value[-1] if is_exact else self.i.p.negative
+        doubled  = Cat(0, _limit(value)) if is_exact else Cat(lowered, value[:-2], value[-1])
+        operand  = Mux(is_tanh, doubled, value.as_unsigned())
+        surplus  = len(value) - _INDEX_WIDTH - _REST_WIDTH
         if surplus > 0:
             operand = self._round(m, operand.as_signed(), lowered, surplus)
             lowered = delayed(m, lowered, 1, "lowered")
+        if is_exact:
+            index, rest = operand[-_INDEX_WIDTH:], operand[:-_INDEX_WIDTH]
+            rest = (rest - lowered)[:len(rest) + 1]
+            return index, Cat(lowered.replicate(_LOWER_WIDTH), rest).as_signed()
         place = Cat(lowered.replicate(max(0, -surplus - _REST_WIDTH)), operand)
         rest  = Cat(lowered.replicate(_LOWER_WIDTH), place[:-_INDEX_WIDTH])
         return place[-_INDEX_WIDTH:], rest
@@ -136,7 +147,9 @@ class FunctionTable(wiring.Component):
         half     = 1 << shift - 1
         rounded  = Signal(signed(len(operand) - shift + 1))
         position = Signal(len(rounded) - 1, reset_less=True)
-        m.d.comb += rounded.eq((operand + Mux(lowered, -half, half)) >> shift)
+        # One less than half of a step suffices for a negative operand that is not lowered yet.
+        least    = half - 1 if self._config.scales else -half
+        m.d.comb += rounded.eq((operand + Mux(lowered, least, half)) >> shift)
         m.d.sync += position.eq(rounded)
         with m.If(rounded[-1] != rounded[-2]):
             m.d.sync += position.eq(Cat((~rounded[-1]).replicate(len(position) - 1), rounded[-1]))
@@ -159,14 +172,22 @@ class FunctionTable(wiring.Component):
 
     def _multiply(self, m, step, rest):
         """Multiply the step to the next entry by the rest. Return it in units of a sum."""
-        product = Signal(len(step) + len(rest), reset_less=True)
+        product = Signal(Shape(len(step) + len(rest), rest.shape().signed), reset_less=True)
         if self._n_multiplies > 1:
             m.submodules.multiplier = multiplier = CarrySaveMultiplier(len(rest) + 1, len(step) + 1)
             m.d.comb += [multiplier.a.eq(rest), multiplier.b.eq(step)]
             m.d.sync += product.eq(sum(multiplier.o, multiplier.offset))
         else:
             m.d.sync += product.eq(step * rest)
-        return product[len(rest) - self._frac:]
+        part = product[len(rest) - rest.shape().signed - self._frac:]
+        return part.as_signed() if rest.shape().signed else part
+
+
+def _limit(value):
+    """Drop a bit of an operand of tanh. One that needs it becomes one whose result is 1, or -1."""
+    sign    = value[-1]
+    exceeds = value[-2] != sign
+    return Cat(value[:-4], Mux(exceeds, (~sign).replicate(2), value[-4:-2]), sign)
 
 
 def _make_entries(width, frac):

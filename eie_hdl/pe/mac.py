@@ -5,10 +5,11 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
-from ..format import Layouts
+from ..format import SCALE_SHIFT_WIDTH, Layouts, reads_factors
 from ..lib.carry_save import CarrySaveMultiplier
 from ..lib.data_register import data_register
 from ..lib.delayed import delayed
+from .row_words import RowWords
 
 __all__ = ["Mac"]
 
@@ -46,10 +47,17 @@ class Mac(wiring.Component):
     o : :py:`Out(stream.Signature(sum, always_ready=True))`
         Drained rows, ``mac_stages`` cycles after `i`: the accumulator `acc`, and `last` of the
         tile, with which `overflow` is set if any addition of the tile overflowed.
+    scale : :py:`Out(scale)`
+        Scale of a row, a cycle before it is at `o`, only with ``scales``; 0 without `scale`.
+    tile : :py:`In(1)`
+        Strobe, only with ``scales``: `i` has the address of entry 0 of the codebook of a tile whose
+        rows follow.
+    quantiser : :py:`Out(layouts.quantiser)`
+        This entry, in the next cycle, only with ``scales``.
     bias : :py:`In(layouts.act_word)`
-        Word of biases that contains the one of a drained row, with `i`. With ``products``, it is
-        the word of factors with the first row of a word that is multiplied, and the word of biases
-        in the cycle before.
+        Word of biases that contains the one of a drained row, with `i`. It is the word of factors
+        with the first row of a word that is multiplied or scaled, and the word of biases in the
+        cycle before. Shifts of a word that is scaled are in the cycle after.
     accumulated : :py:`Out(1)`
         Strobe: an entry is accumulated.
     codebook, acc_r, acc_w : :py:`In(memory...Port.Signature(...))`
@@ -69,6 +77,11 @@ class Mac(wiring.Component):
         """Payload of `o`."""
         return data.StructLayout({"acc": signed(config.acc_width), "last": 1, "overflow": 1})
 
+    @staticmethod
+    def scale_layout(config: EIEConfig) -> data.StructLayout:
+        """Payload of `scale`."""
+        return data.StructLayout({"fraction": config.act_width, "shift": SCALE_SHIFT_WIDTH})
+
     def __init__(self, config: EIEConfig):
         self._layouts = layouts = Layouts.of(config)
         self._config = config
@@ -82,6 +95,8 @@ class Mac(wiring.Component):
             "o": Out(stream.Signature(self.sum_layout(config), always_ready=True)),
             "bias": In(layouts.act_word),
             "accumulated": Out(1),
+            **({"scale": Out(self.scale_layout(config)), "tile": In(1),
+                "quantiser": Out(layouts.quantiser)} if config.scales else {}),
             "codebook": In(memory.ReadPort.Signature(
                 addr_width=clog2(config.n_codebooks << config.v_width), shape=layouts.weight)),
             "acc_r": In(memory.ReadPort.Signature(addr_width=row_width, shape=layouts.acc)),
@@ -114,15 +129,22 @@ class Mac(wiring.Component):
         s1_valid    = Signal()
         s1_biases   = Signal(layouts.act_word, reset_less=True)
         bias_weight = Signal(layouts.weight)
+        s1_bias     = s1_biases[s1.row[:clog2(ACTS_PER_WORD)]]
+        reads_entry = self.i.valid & ~self.i.p.drain
+        if self._config.scales:
+            reads_entry |= self.tile
         m.d.comb += [
             self.codebook.addr.eq(self.i.p.code),
-            self.codebook.en.eq(self.i.valid & ~self.i.p.drain),
+            self.codebook.en.eq(reads_entry),
         ]
         m.d.sync += [
             s1_valid.eq(self.i.valid),
             s1.eq(self.i.payload),
         ]
-        if self._config.products:
+        if self._config.scales:
+            s1_bias, weight = self._weigh_scaled(m, s1)
+            m.d.comb += bias_weight.eq(weight)
+        elif self._config.products:
             m.d.comb += bias_weight.eq(self._weigh_product(m))
             with m.If(self._lane == 0):    # meanwhile, the next word is read
                 m.d.sync += s1_biases.eq(self.bias)
@@ -135,7 +157,8 @@ class Mac(wiring.Component):
         s2_valid  = Signal()
         s2_weight = Signal(layouts.weight, reset_less=True)
         weight = Mux(s1.drain, bias_weight, self.codebook.data)
-        if self._config.products:    # the weight of a row is 0 unless it is drained
+        if self._config.products and not self._config.scales:
+            # The weight of a row is 0 unless it is drained.
             weight = Mux(s1.drain, 0, self.codebook.data) | bias_weight
         m.d.comb += [
             self.acc_r.addr.eq(s1.row),
@@ -147,11 +170,33 @@ class Mac(wiring.Component):
             s2_weight.eq(weight),
         ]
         with m.If(s1.drain):
-            m.d.sync += s2.value.eq(s1_biases[s1.row[:clog2(ACTS_PER_WORD)]])
+            m.d.sync += s2.value.eq(s1_bias)
         if self._config.maximum:
             with m.If(s1.maximum):    # by the resets of the registers
                 m.d.sync += s2_weight.eq(0)
         return s2_valid, s2, s2_weight
+
+    def _weigh_scaled(self, m, s1):
+        """Return bias and weight of a drained row in stage 1. Pass its scale on, and entry 0."""
+        m.submodules.words = words = RowWords(self._config)
+        power    = Signal(self._layouts.weight, reset_less=True)
+        weight   = Signal(self._layouts.weight, attrs={"keep": 1})    # that of an entry is late
+        fraction = Signal(self._config.act_width, reset_less=True)
+        m.d.comb += [
+            words.word.eq(self.bias),
+            words.lane.eq(self._lane),
+            words.drains.eq(self.i.valid & self.i.p.drain),
+            words.pairs.eq(reads_factors(self._config, self.i.p)),
+            words.scales.eq(self.i.p.scale),
+            weight.eq(Mux(s1.multiply, words.factor, power) if self._config.products else power),
+            self.scale.fraction.eq(delayed(m, fraction, self._last + 1, "fraction")),
+            self.scale.shift.eq(delayed(m, words.shift, self._last, "shift")),
+            self.quantiser.eq(self.codebook.data),
+        ]
+        m.d.sync += [power.eq(1 << self.i.p.bias_shift), fraction.eq(words.factor)]
+        with m.If(~s1.scale):
+            m.d.sync += fraction.eq(0)
+        return words.bias, weight
 
     def _weigh_product(self, m):
         """Return the weight of a drained row in stage 1, which is an activation if multiplied.

@@ -106,6 +106,12 @@ class Pe(wiring.Component):
         connect(m, mac.o, write_back.i)
         connect(m, drain.tile, write_back.tile)
 
+        if config.scales:
+            m.d.comb += [
+                mac.tile.eq(drain.tile.valid & drain.tile.ready),
+                write_back.scale.eq(mac.scale), write_back.quantiser.eq(mac.quantiser),
+            ]
+
         # Memories.
         for name in ("ptr_even", "ptr_odd", "spmat", "act", "codebook"):
             m.submodules[name] = sram = getattr(self, name)

@@ -7,9 +7,11 @@ from amaranth.lib.wiring import In, Out
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
 from ..format import Layouts, Table
 from ..lib.data_register import data_register
+from ..lib.delayed import delayed
 from ..numeric import limits
 from .function_table import FunctionTable
 from .mac import Mac
+from .row_scale import GUARD_BITS, RowScale
 
 __all__ = ["WriteBack"]
 
@@ -41,8 +43,9 @@ class WriteBack(wiring.Component):
     """Converts drained accumulators to activations and writes them in words of four.
 
     An activation is ``saturate(relu(round_shift(acc, shift)))``, as defined in
-    :mod:`eie_hdl.numeric`, or with ``tables`` a function of this. Throughput is one row per cycle;
-    a word is written four cycles after its last row, and ``table_stages`` more.
+    :mod:`eie_hdl.numeric`, or with ``scales`` the same of a row that is scaled, see
+    :class:`RowScale`; with ``tables``, a function of this. Throughput is one row per cycle; a word
+    is written four cycles after its last row, and ``scale_stages`` and ``table_stages`` more.
 
     Parameters
     ----------
@@ -57,6 +60,10 @@ class WriteBack(wiring.Component):
     i : :py:`In(stream.Signature(Mac.sum_layout(config), always_ready=True))`
         Rows, a multiple of four without ``loops``. With them, the rows of a tile that is not the
         last of its descriptor are followed by those of the next one, in the same word.
+    scale : :py:`In(Mac.scale_layout(config))`
+        Scale of the row that follows in the next cycle, only with ``scales``.
+    quantiser : :py:`In(layouts.quantiser)`
+        Quantisation of a tile in the cycle after it has been accepted, only with ``scales``.
     written : :py:`Out(stream.Signature(1))`
         One token per tile written to the SRAM. The payload is set if an accumulator overflowed.
     stored : :py:`Out(1)`
@@ -73,9 +80,13 @@ class WriteBack(wiring.Component):
     def __init__(self, config: EIEConfig):
         self._layouts = layouts = Layouts.of(config)
         self._config = config
+        #: Fraction bits that are kept for rounding.
+        self._guard_bits = GUARD_BITS if config.scales else 1
         super().__init__({
             "tile":    In(stream.Signature(layouts.end)),
             "i":       In(stream.Signature(Mac.sum_layout(config), always_ready=True)),
+            **({"scale": In(Mac.scale_layout(config)), "quantiser": In(layouts.quantiser)}
+               if config.scales else {}),
             "written": Out(stream.Signature(1)),
             "stored":  Out(1),
             "w":       In(memory.WritePort.Signature(
@@ -106,9 +117,11 @@ class WriteBack(wiring.Component):
         # kept for rounding.
         steps = [1 << n for n in reversed(range(len(shift)))]
         half  = len(steps) // 2
-        s1 = _Truncated(Cat(0, self.i.p.acc), self.i.p.acc[-1], Const(0, 1))
-        s2 = self._shifted(s1, shift, steps[:half]).register(m, "s2")
-        s3 = self._shifted(s2, shift, steps[half:]).register(m, "s3")
+        s1 = _Truncated(Cat(Const(0, self._guard_bits), self.i.p.acc), self.i.p.acc[-1],
+                        Const(0, 1))
+        s1_shift, s2_shift = self._add_shift(m, shift) if config.scales else (shift, shift)
+        s2 = self._shifted(s1, s1_shift, steps[:half]).register(m, "s2")
+        s3 = self._shifted(s2, s2_shift, steps[half:]).register(m, "s3")
         s2_valid = Signal()
         s3_valid = Signal()
         s2_last  = Signal(reset_less=True)
@@ -120,7 +133,8 @@ class WriteBack(wiring.Component):
             s3_last.eq(s2_last),
         ]
 
-        row = self._round(m, s3, s3_valid, s3_last, relu)
+        finish = self._scale if config.scales else self._round
+        row = finish(m, s3, s3_valid, s3_last, relu)
         lane = Signal(range(ACTS_PER_WORD))    # of the row
         self._collect(m, lane, self._fill_up(m, lane, row) if config.loops else row, busy)
 
@@ -142,7 +156,8 @@ class WriteBack(wiring.Component):
         half      = Const(1)
         exceeds   = rounded[-1] != rounded[-2]
         if config.tables:
-            row, lowers, is_tanh = self._apply_function(m, row, relu, s3.sign)
+            table = self._hold_table(m)
+            row, lowers, is_tanh = self._apply_lowered(m, row, table, relu, s3.sign)
             half     = Cat(1, lowers).as_signed()
             # Beside the addition: from 3/4 of the range of tanh, all results are 1, or -1.
             magnitude = s3.low[-4:-1] ^ s3.sign.replicate(3)
@@ -160,28 +175,65 @@ class WriteBack(wiring.Component):
             m.d.sync += s4_value.eq(0)
         return row
 
-    def _apply_function(self, m, row, relu, sign):
-        """Apply the function of the tile to a row in stage 4.
+    def _add_shift(self, m, shift):
+        """Return the shift of a row, with that of its scale, in stages 1 and 2."""
+        total = Signal.like(shift, name="s1_shift", reset_less=True)
+        m.d.sync += total.eq(shift + self.scale.shift)
+        return total, delayed(m, total, 1, "s2_shift")
 
-        Return the row after that; if an operand with this sign in stage 3 is one less; and if the
-        function is tanh.
-        """
-        table    = Signal(Table, reset_less=True)
-        negative = Signal(reset_less=True)
-        lowers   = Signal()
+    def _scale(self, m, s3, s3_valid, s3_last, relu):
+        """Scale a row, and apply the function of the tile, if any."""
+        begins = Signal()
+        scales = Signal(reset_less=True)
+        m.d.sync += begins.eq(self.tile.valid & self.tile.ready)
+        with m.If(self.tile.valid & self.tile.ready):
+            m.d.sync += scales.eq(self.tile.p.scale)
+        m.submodules.row_scale = scale = RowScale(self._config)
+        m.d.comb += [
+            scale.begins.eq(begins),
+            scale.scales.eq(scales),
+            scale.relu.eq(relu),
+            scale.quantiser.eq(self.quantiser),
+            scale.i.valid.eq(s3_valid),
+            scale.i.p.low.eq(s3.low),
+            scale.i.p.sign.eq(s3.sign),
+            scale.i.p.outside.eq(s3.outside),
+            scale.i.p.fraction.eq(delayed(m, self.scale.fraction, 3, "fraction")),
+            scale.i.p.last.eq(s3_last),
+        ]
+        row = _Row(scale.o.valid, scale.o.p.last, scale.o.p.value)
+        return self._apply_function(m, row, self._hold_table(m)) if self._config.tables else row
+
+    def _hold_table(self, m):
+        """Return the function of the tile."""
+        table = Signal(Table, reset_less=True)
         with m.If(self.tile.valid & self.tile.ready):
             m.d.sync += table.eq(self.tile.p.table)
-        m.d.comb += lowers.eq(sign & (table != Table.NONE))
-        m.d.sync += negative.eq(sign & ~relu)
+        return table
+
+    def _apply_function(self, m, row, table, **lowered):
+        """Return a row after the function of its tile."""
         m.submodules.function = function = FunctionTable(self._config)
         m.d.comb += [
             function.table.eq(table),
             function.i.valid.eq(row.valid),
             function.i.p.value.eq(row.value),
-            function.i.p.negative.eq(negative),
+            *(function.i.p[name].eq(value) for name, value in lowered.items()),
             function.i.p.last.eq(row.last),
         ]
-        return (_Row(function.o.valid, function.o.p.last, function.o.p.value), lowers,
+        return _Row(function.o.valid, function.o.p.last, function.o.p.value)
+
+    def _apply_lowered(self, m, row, table, relu, sign):
+        """Apply the function of the tile to a row in stage 4.
+
+        Return the row after that; if an operand with this sign in stage 3 is one less; and if the
+        function is tanh.
+        """
+        negative = Signal(reset_less=True)
+        lowers   = Signal()
+        m.d.comb += lowers.eq(sign & (table != Table.NONE))
+        m.d.sync += negative.eq(sign & ~relu)
+        return (self._apply_function(m, row, table, negative=negative), lowers,
                 table == Table.TANH)
 
     def _place(self, addr):
@@ -242,7 +294,7 @@ class WriteBack(wiring.Component):
         low, sign, outside = number
         for step in steps:
             applied = shift[clog2(step)]
-            kept   = self._config.act_width + step
+            kept   = self._config.act_width + self._guard_bits - 1 + step
             low    = Cat(low, sign.replicate(max(0, kept + step - len(low))))
             lost   = low[kept:]
             outside = outside | (~applied & (lost != sign.replicate(len(lost))))

@@ -21,14 +21,17 @@ SMALL = {"v_width": 2, "z_width": 2, "act_width": 8, "codebook_width": 7, "acc_w
 #: The same with products, of which a factor is as wide as a weight.
 WIDER = SMALL | {"codebook_width": 8, "products": True}
 
+#: The narrowest with scales.
+SCALED = SMALL | {"act_width": 9, "codebook_width": 12, "acc_width": 24, "scales": True}
+
 #: Machines of raw loops: pointers that are wider and narrower than columns, and five MAC stages.
 RAW = {
     "one PE": EIEConfig(n_pe=1, act_depth=29, ptr_depth=1024, **SMALL),
     "two PEs": EIEConfig(n_pe=2, act_depth=22, ptr_depth=70, **SMALL),
     "five stages": EIEConfig(n_pe=2, act_depth=16, ptr_depth=512, mac_stages=5, queue_depth=2,
-                             maximum=True, tables=True, **WIDER),
+                             maximum=True, products=True, tables=True, **SCALED),
     "one PE, local": EIEConfig(n_pe=1, act_depth=29, ptr_depth=1024, local=True,
-                               maximum=True, tables=True, **SMALL),
+                               maximum=True, tables=True, **SCALED),
     "two PEs, local": EIEConfig(n_pe=2, act_depth=22, ptr_depth=70, local=True, **WIDER),
     "four PEs, local": EIEConfig(n_pe=4, act_depth=16, ptr_depth=128, mac_stages=5, queue_depth=2,
                                  drop_empty_columns=False, local=True, maximum=True, **SMALL),

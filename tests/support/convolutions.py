@@ -24,6 +24,7 @@ from eie_hdl.format import Table, last_element
 from eie_hdl.numeric import relu, round_shift, saturate, wrap
 
 from .loop_machine import LoopMachine
+from .row_scales import draw_entry, interleave, scale_row, split_entry
 
 __all__ = ["CONFIGS", "FUNCTIONS", "LOCAL_CONFIGS", "ConvolutionProgram", "Finish", "Reduction",
            "make_program", "random_program"]
@@ -50,14 +51,14 @@ CONFIGS = {
 
 #: What else than local mode the machines have that have it.
 _UNITS = {
-    "1 PE, runs of 3": {"maximum": True, "tables": True},
+    "1 PE, runs of 3": {"maximum": True, "tables": True, "scales": True, "codebook_width": 12},
     "2 PEs, products fill an accumulator": {"maximum": True},
     "4 PEs, runs of 3": {"maximum": True, "products": True, "tables": True, "codebook_width": 8},
     "16 PEs, no column dropped": {"products": True},
-    "64 PEs": {"maximum": True, "products": True, "tables": True},
+    "64 PEs": {"maximum": True, "products": True, "tables": True, "scales": True},
 }
 
-#: The same with local mode, and most with maxima, products of activations or tables.
+#: The same with local mode, and most with maxima, products of activations, tables or scales.
 LOCAL_CONFIGS = {f"{name}, local": dataclasses.replace(config, local=True, **_UNITS[name])
                  for name, config in CONFIGS.items()}
 
@@ -144,21 +145,32 @@ class Finish(NamedTuple):
     relu: int
     factor: NDArray[np.int64] | None = None    # by which biases are multiplied instead of shifted
     table: Table = Table.NONE
+    fraction: NDArray[np.int64] | None = None    # of factors by which rows are scaled
+    row_shift: NDArray[np.int64] | None = None    # words with their shifts
+    entry: int = 0    # by which results are then quantised
 
     def __call__(self, config, sums):
         """Results of accumulators (…, n) with these biases."""
         weight = 1 << self.bias_shift if self.factor is None else self.factor
-        rounded = round_shift(wrap(sums + self.bias * weight, config.acc_width), self.shift)
-        words = saturate(relu(rounded) if self.relu else rounded, config.act_width)
+        sums = wrap(sums + self.bias * weight, config.acc_width)
+        if self.fraction is None:
+            rounded = round_shift(sums, self.shift)
+            words = saturate(relu(rounded) if self.relu else rounded, config.act_width)
+        else:
+            scale = partial(scale_row, config, shift=self.shift, relu=self.relu,
+                            **split_entry(config, self.entry))
+            words = np.frompyfunc(scale, 3, 1)(*(numbers.astype(object) for numbers in (
+                sums, self.fraction, self.row_shift))).astype(np.int64)
         if self.table is Table.NONE:
             return words
         return FUNCTIONS[self.table].words(words, fracs=[config.act_width - 5],
                                            frac=config.act_width - 2)
 
     def spread(self, change):
-        """Change biases and factors in the same way."""
-        return self._replace(bias=change(self.bias),
-                             factor=None if self.factor is None else change(self.factor))
+        """Change biases, factors and scales in the same way."""
+        return self._replace(bias=change(self.bias), **{
+            name: change(words) for name in ("factor", "fraction", "row_shift")
+            if (words := getattr(self, name)) is not None})
 
 
 class Reduction(NamedTuple):
@@ -174,7 +186,8 @@ def random_program(config: EIEConfig, seed: int, n_images: int = 2, n_buffers: i
 
     With ``local``, three of four convolutions are in local mode; with ``maximum``, half of them
     take maxima, and a quarter of all send zeros. Half of the results are products with
-    ``products``, and two of three are those of functions with ``tables``.
+    ``products``, two of three are those of functions with ``tables``, and of seven of ten that are
+    no products, rows are scaled with ``scales``.
     """
     rng = np.random.default_rng(seed)
     # Apart, so that all else is the same on other machines.
@@ -220,7 +233,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
     inputs : int64 (batch, height, row_pixels, pitch), optional
         Input maps.
     codebooks : int64 (n_codebooks, 2 ** v_width), optional
-        Codebooks.
+        Codebooks. With ``scales``, entry 0 quantises results.
     codes : sequence of int64 (n_out, n_in, kernel height, kernel width), optional
         Codes of each convolution.
     finishes : sequence of :class:`Finish`, optional
@@ -237,6 +250,8 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
     limit, weights = 1 << config.act_width - 1, 1 << config.codebook_width - 1
     if codebooks is None:
         codebooks = rng.integers(-weights, weights, (config.n_codebooks, 1 << config.v_width))
+        if config.scales:
+            codebooks[:, 0] = [draw_entry(config, partial(_draw, rng)) for _ in codebooks]
     machine = LoopMachine(config, codebooks)
     machine.activations[:] = rng.integers(-limit, limit, machine.activations.shape)
     places, stride, next_bias = _place(config, geometries, n_dense, n_buffers, at_end)
@@ -257,9 +272,14 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
         n_words = -(-n_slots // ACTS_PER_WORD)
         machine.activations[next_bias * machine.group:][:len(matrix)] = finish.bias
         end |= {"table": finish.table.value} if config.tables else {}
-        if finish.factor is not None:
+        words = finish.factor
+        if words is not None:
             end |= {"multiply": 1, "factor": next_bias + n_words}
-            machine.activations[end["factor"] * machine.group:][:len(matrix)] = finish.factor
+        elif finish.fraction is not None:
+            end |= {"scale": 1, "factor": next_bias + n_words}
+            words = interleave(config, finish.fraction, finish.row_shift)
+        if words is not None:
+            machine.activations[end["factor"] * machine.group:][:len(words)] = words
         is_first = not machine.program
         machine.tile(
             matrix, start={"source": places[number - 1], "codebook": finish.codebook, **start},
@@ -269,7 +289,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
             result_barrier=int((n_vectors - 1 - number) % 2 == 0), **(
                 {"offset_source": int(is_first), "alone": int(is_first)} if not stride else
                 offsets | {"frees_input": int(is_first)}))
-        next_bias += n_words * (1 + config.products)
+        next_bias += n_words * _bias_words(config)
 
     for number, (geometry, n_in, n_out, reduction) in enumerate(
             zip(geometries, n_channels, n_channels[1:], reductions), 1):
@@ -280,7 +300,7 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
             outputs, channels = (np.arange(n) % config.n_pe for n in taps.shape[:2])
             taps[outputs[:, np.newaxis] != channels] = 0
         if finishes is None:
-            finish = _draw_finish(rng, config, geometry.pitch)
+            finish = _draw_finish(rng, config, geometry.pitch, codebooks)
             if reduction.maximum:    # the range of an activation is larger than needed
                 finish = finish._replace(
                     bias=np.maximum(finish.bias - limit, -limit),
@@ -303,7 +323,8 @@ def make_program(config: EIEConfig, rng: np.random.Generator, geometries: Sequen
 
     if n_dense:
         result = geometries[-1].result
-        finish = _draw_finish(rng, config, -(-n_dense // machine.group) * machine.group)
+        finish = _draw_finish(rng, config, -(-n_dense // machine.group) * machine.group,
+                              codebooks)
         dense = np.zeros((len(finish.bias), *maps.shape[1:]), np.int64)
         dense[:n_dense, :, :result.width, :n_channels[-1]] = _draw_codes(
             rng, config, (n_dense, *values.shape[1:]))
@@ -412,7 +433,7 @@ def _draw_codes(rng, config, shape):
     return codes
 
 
-def _draw_finish(rng, config, n_rows):
+def _draw_finish(rng, config, n_rows, codebooks):
     """Draw the conversion of `n_rows` accumulators, mostly to the range of an activation."""
     limit = 1 << config.act_width - 2
     shift = config.codebook_width + _draw(rng, -3, 1)
@@ -421,7 +442,19 @@ def _draw_finish(rng, config, n_rows):
                     _draw(rng, 0, 1))
     if config.products and rng.random() < 0.5:
         finish = finish._replace(factor=rng.integers(-2 * limit, 2 * limit, n_rows))
+    elif config.scales and rng.random() < 0.7:
+        # Bits above the shifts do not matter.
+        shifts = rng.integers(0, rng.choice([1, 4, 16]), n_rows)
+        finish = finish._replace(
+            fraction=rng.integers(-2 * limit, 2 * limit, n_rows),
+            row_shift=rng.integers(-2 * limit, 2 * limit, n_rows) & -16 | shifts,
+            entry=int(codebooks[finish.codebook, 0]))
     return finish._replace(table=Table(_draw(rng, 0, len(Table) - 1))) if config.tables else finish
+
+
+def _bias_words(config):
+    """Words for each word of biases: itself, and those of factors, or of fractions and shifts."""
+    return 1 + max(config.products, 2 * config.scales)
 
 
 def _place(config, geometries, n_dense, n_buffers=1, at_end=False):
@@ -469,7 +502,7 @@ def _fits(config, geometries, n_channels, n_dense, n_buffers):
         tiles += [(n_rows, last.n_columns)] + [(0, last.n_columns)] * (n_parts - 1)
         work += n_parts * last.n_columns
     first_bias = _place(config, geometries, n_dense, n_buffers)[2]
-    biases = sum(_n_rows(config, [n_rows for n_rows, _ in tiles])) * (1 + config.products)
+    biases = sum(_n_rows(config, [n_rows for n_rows, _ in tiles])) * _bias_words(config)
     try:
         for geometry in geometries:
             geometry.fields(config)

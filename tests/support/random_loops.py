@@ -5,6 +5,7 @@ import numpy as np
 from eie_hdl.format import Table
 
 from .loop_machine import LoopMachine
+from .row_scales import draw_entry
 
 __all__ = ["place_width", "random_machine"]
 
@@ -43,11 +44,16 @@ def _random_mode(rng):
 
 
 def _random_end(config, rng):
-    """Rows of the biases, and fields of an end that only ``products`` and ``tables`` have."""
-    fields = {"bias": config.act_depth - config.tile_words}
+    """Rows of the biases, and fields of an end that only machines with more than loops have."""
+    n_words = config.tile_words
+    fields = {"bias": config.act_depth - n_words}
+    if config.products or config.scales:
+        n_factors = n_words * (1 + config.scales)
+        fields["factor"] = config.act_depth - n_factors - int(rng.integers(4))
     if config.products:
-        fields |= {"multiply": int(rng.random() < 0.7),
-                   "factor": config.act_depth - config.tile_words - int(rng.integers(4))}
+        fields["multiply"] = int(rng.random() < (0.4 if config.scales else 0.7))
+    if config.scales:
+        fields["scale"] = int(not fields.get("multiply") and rng.random() < 0.8)
     if config.tables:
         fields["table"] = int(rng.choice([table.value for table in Table]))
     return fields
@@ -62,15 +68,19 @@ def random_machine(config, rng):
     """Machine with a tile whose source begins in row 0, and an output of all activations.
 
     With ``maximum``, two of three tiles take maxima, and half of them send zeros. With
-    ``products``, as many multiply activations; with ``tables``, functions are at random.
+    ``products``, as many multiply activations, or fewer with ``scales``, as half of all are scaled
+    then; with ``tables``, functions are at random.
 
     Returns
     -------
     The machine, and the codes of the tile.
     """
     limit, weights = 1 << config.act_width - 1, 1 << config.codebook_width - 1
-    machine = LoopMachine(config, rng.integers(
-        -weights, weights, (config.n_codebooks, 1 << config.v_width)))
+    codebooks = rng.integers(-weights, weights, (config.n_codebooks, 1 << config.v_width))
+    if config.scales:
+        codebooks[:, 0] = [draw_entry(config, lambda low, high: int(rng.integers(low, high + 1)))
+                           for _ in codebooks]
+    machine = LoopMachine(config, codebooks)
     machine.activations[:] = rng.integers(-limit, limit, machine.activations.shape)
     mode = _random_mode(rng) if config.maximum else {}
     if mode:    # as only few are zero

@@ -140,7 +140,7 @@ class TimingParameters(NamedTuple):
     n_levels, drop_empty, loops, local, max_tiles
         As in :class:`~eie_hdl.config.EIEConfig`.
     row_stages
-        Stages of the MAC, and of tables.
+        Stages of the MAC, of tables and of scales.
     any_unwritten
         Unwritten tiles of a start that waits for none.
     filling, full, n_slots, in_flight, filling_limit

@@ -196,7 +196,8 @@ def _timing_parameters(config: EIEConfig, filling_limit: int):
 
     in_flight = config.n_in_flight
     return TimingParameters(
-        config.n_levels, config.drop_empty_columns, config.mac_stages + config.table_stages,
+        config.n_levels, config.drop_empty_columns,
+        config.mac_stages + config.table_stages + config.scale_stages,
         config.loops, config.local, config.max_tiles, any_unwritten(config), config.queue_depth,
         config.queue_depth + in_flight - filling_limit, config.queue_depth + in_flight, in_flight,
         filling_limit,
@@ -253,7 +254,7 @@ def _program(config: EIEConfig, programs: Sequence[Sequence[Step]]):
         n_sent_words=np.array([end["last_word"] + 1 for end in last]),
         last_lane=np.array([end["last_lane"] for end in last]),
         last_pe=np.array([end["last_pe"] for end in last]),
-        n_tiles=n_tiles, n_drains=n_rows + [step.multiplies for step in steps],
+        n_tiles=n_tiles, n_drains=n_rows + [step.has_pairs for step in steps],
         n_fill=-n_rows * n_tiles % ACTS_PER_WORD,
         mask=np.concatenate([each.mask(np.atleast_2d(step.nonzero), n_pe)
                              for each, step in zip(segments, tiles)], axis=1)[pes],

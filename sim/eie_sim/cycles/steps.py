@@ -11,7 +11,7 @@ from eie_compiler.lowering.memory_map import n_words
 from eie_compiler.lowering.row_mapping import MAPPINGS, n_slots
 from eie_compiler.network import Layer
 from eie_hdl.config import ACTS_PER_WORD, EIEConfig
-from eie_hdl.format import n_drained, n_elements
+from eie_hdl.format import n_drained, n_elements, reads_factors
 
 from ..golden.build_model import BuildModel
 from ..golden.loops import Loop
@@ -49,8 +49,8 @@ class Step(NamedTuple):
         Loop of the descriptor, in a machine with loops.
     in_region : :class:`bool`
         True if the vector that the step sends, or writes, is in the region of its buffer.
-    multiplies : :class:`bool`
-        True if products are added to the results, for which a PE reads one word more.
+    has_pairs : :class:`bool`
+        True if products are added to the results, or rows are scaled. A PE then reads a word more.
     """
 
     nonzero: NDArray[np.bool_]
@@ -65,7 +65,7 @@ class Step(NamedTuple):
     frees_input: bool = False
     loop: Loop | None = None
     in_region: bool = False
-    multiplies: bool = False
+    has_pairs: bool = False
 
     @property
     def times(self) -> NDArray[np.int64]:
@@ -191,4 +191,4 @@ def _step(config: EIEConfig, memories: Memories, paddings: NDArray[np.int64], pr
                 bool(program["result_barrier"][number]), alone=bool(program["alone"][number]),
                 frees_input=bool(program["frees_input"][number]), loop=loop,
                 in_region=bool(program["offset_destination"][number]),
-                multiplies=bool(end.get("multiply")))
+                has_pairs=bool(reads_factors(config, end)))

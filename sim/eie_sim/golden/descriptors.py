@@ -127,25 +127,30 @@ class Program:
                   is_once: bool) -> tuple[slice, slice | None]:
         """Columns of the biases, or of the activations that are multiplied, and of the scales.
 
-        Results may replace what is read in pairs if the tile `is_once`. A second pixel would read
-        what the first one has replaced.
+        Products may replace either of their operands if the tile `is_once`. A second pixel would
+        read what the first one has replaced.
         """
         multiplies, scales = bool(end.get("multiply")), bool(end.get("scale"))
         if multiplies and scales:
             raise GoldenError(f"Descriptor {number}: end.multiply and end.scale must not both be "
                               "set")
-        has_pairs = multiplies or scales
-        operands = []
-        for name in ("bias", "factor") if has_pairs else ("bias",):
-            rows = self._rows(number, f"end.{name}", end[name], end["last_word"])
-            is_in_place = has_pairs and is_once and rows.start == destination.start
+        group = ACTS_PER_WORD * self._config.n_pe
+        last_words = {"bias": end["last_word"]}
+        if multiplies or scales:
+            last_words["factor"] = 2 * end["last_word"] + 1 if scales else end["last_word"]
+        operands = {}
+        for name, last_word in last_words.items():
+            rows = self._rows(number, f"end.{name}", end[name], last_word)
+            is_in_place = multiplies and is_once and rows.start == destination.start
             if _overlap(destination, rows) and not is_in_place:
                 raise GoldenError(
                     f"Descriptor {number}: end.destination must not overlap the "
-                    f"{'rows of end.' + name if has_pairs else 'biases'}, at {end[name]}, but is "
-                    f"at {destination.start // (ACTS_PER_WORD * self._config.n_pe)}")
-            operands.append(slice(rows.start, rows.start + n_rows * self._config.n_pe))
-        return operands[0], operands[1] if has_pairs else None
+                    f"{'rows of end.' + name if len(last_words) > 1 else 'biases'}, at "
+                    f"{end[name]}, but is at {destination.start // group}")
+            is_scale = scales and name == "factor"
+            operands[name] = rows if is_scale else slice(
+                rows.start, rows.start + n_rows * self._config.n_pe)
+        return operands["bias"], operands.get("factor")
 
     def _quantiser(self, number: int, codebook: int, n_rows: int) -> Quantiser:
         try:

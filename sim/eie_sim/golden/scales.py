@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from eie_hdl.config import EIEConfig, clog2
+from eie_hdl.config import ACTS_PER_WORD, EIEConfig, clog2
 from eie_hdl.format import SCALE_SHIFT_WIDTH
 from eie_hdl.numeric import relu, round_shift, saturate, wrap
 
@@ -50,7 +50,7 @@ class Quantiser(NamedTuple):
                    wrap(entries >> width, _ZERO_WIDTH))
 
 
-def scale_rows(config: EIEConfig, acc: NDArray[np.int64], scales: NDArray[np.int64], *,
+def scale_rows(config: EIEConfig, acc: NDArray[np.int64], words: NDArray[np.int64], *,
                shift: int, is_positive: bool, quantiser: Quantiser
                ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the results of accumulators, and a mask of those that did not fit.
@@ -59,29 +59,30 @@ def scale_rows(config: EIEConfig, acc: NDArray[np.int64], scales: NDArray[np.int
     ----------
     acc : int64 (n_rows, pixels, batch)
         Accumulators, biases included.
-    scales : int64 (n_rows, 1, batch)
-        Their scale words.
+    words : int64 (n_words * 2 * 4 * n_pe, 1, batch)
+        Activations with fractions and shifts alternately, four slots each, of at least all rows.
     shift, is_positive : :class:`int`, :class:`bool`
         Fields `shift` and `relu` of the descriptor.
     quantiser : :class:`Quantiser`
         Quantisation. Results of which bits are rounded away may saturate; the mask does not have
         them.
     """
-    width = config.act_width
-    exponent = scales % (1 << SCALE_SHIFT_WIDTH)
-    fraction_bits = width - SCALE_SHIFT_WIDTH - 1
-    fraction = (scales >> SCALE_SHIFT_WIDTH) % (1 << fraction_bits)
-    factor = np.where(scales < 0, fraction - (2 << fraction_bits), fraction + (1 << fraction_bits))
+    width, rounding = config.act_width, quantiser.rounding
+    pairs = words.reshape(-1, 2, ACTS_PER_WORD * config.n_pe, *words.shape[1:])
+    fraction, exponent = (pairs[:, place].reshape(-1, *words.shape[1:])[:len(acc)] % (1 << bits)
+                          for place, bits in enumerate((width, SCALE_SHIFT_WIDTH)))
 
     whole = (acc << _GUARD_BITS) >> (shift + exponent) % (config.max_shift + 1)
     operand = saturate(whole, width + _GUARD_BITS)
-    rounding, is_quantised = quantiser.rounding, quantiser.rounding > 0
+    rounded = round_shift(operand * ((1 << width) + fraction), width + _GUARD_BITS + rounding)
+    is_quantised = rounding > 0
     zero = np.where(is_quantised, quantiser.zero << width - 1 - _ZERO_WIDTH, 0)
-    rounded = round_shift(operand * factor, fraction_bits + _GUARD_BITS + rounding)
     shifted = (rounded << rounding) + zero
     if is_positive:
         shifted = relu(shifted)
-    words = np.where(is_quantised, saturate(shifted, width - 1), saturate(shifted, width)) >> rounding << rounding
+    limit = np.where(is_quantised, 1 << width - 2, 1 << width - 1)
+    kept = np.clip(shifted, -limit, limit - 1)
     # An operand that saturates makes a result do so, unless it is exactly the lowest one.
-    exceeds = (words != shifted) | ((operand != whole) & (shifted != 0))
-    return words - zero, exceeds & ~is_quantised
+    exceeds = (kept != shifted) | ((operand != whole) & (shifted != 0))
+    # A word wraps only if all bits but the sign are rounded away.
+    return wrap((kept >> rounding << rounding) - zero, width), exceeds & ~is_quantised

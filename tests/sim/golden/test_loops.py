@@ -22,6 +22,7 @@ from support.convolutions import (
 )
 from support.loop_machine import LoopMachine
 from support.random_loops import place_width, random_machine
+from support.row_scales import exceeds_range, scale_row, split_entry
 
 LOCAL = dataclasses.replace(PRESETS["tiny"], loops=True, local=True, spmat_depth=2048)
 CONFIGS = {
@@ -44,6 +45,12 @@ CONFIGS = {
     "products and tables, 24 bits": EIEConfig(
         n_pe=2, v_width=2, z_width=2, act_width=24, codebook_width=24, acc_width=50, acc_depth=8,
         act_depth=61, loops=True, maximum=True, products=True, tables=True),
+    "scales": dataclasses.replace(LOCAL, act_width=9, codebook_width=12, acc_width=24, scales=True),
+    "products, tables and scales": EIEConfig(
+        n_pe=2, acc_depth=8, act_depth=61, loops=True, products=True, tables=True, scales=True),
+    "scales, 24 bits": EIEConfig(
+        n_pe=1, v_width=2, z_width=2, act_width=24, codebook_width=13, acc_width=60, acc_depth=8,
+        act_depth=61, loops=True, scales=True),
 }
 
 
@@ -88,8 +95,18 @@ def interpret(machine, codes, codebooks, activations):
                 result = (total + (1 << end["shift"] >> 1)) >> end["shift"]
                 result = max(result, 0) if end["relu"] else result
                 word = min(max(result, -limit), limit - 1)
+                if end.get("scale"):
+                    quantiser = split_entry(config, int(codebooks[step["start"]["codebook"], 0]))
+                    place = (end["factor"] + r // machine.group) * machine.group + r
+                    scale = [int(activations[place + n]) for n in (0, machine.group)]
+                    row = {"shift": end["shift"], "relu": end["relu"]}
+                    word = scale_row(config, total, *scale, **row, **quantiser)
+                    exceeds = (not quantiser["rounding"]
+                               and exceeds_range(config, total, *scale, **row))
+                else:
+                    exceeds = not -limit <= result < limit
                 found[first + slot * n_pe + r] = apply(end.get("table", 0), word, config.act_width)
-                saturated += not end.get("table", 0) and not -limit <= result < limit
+                saturated += not end.get("table", 0) and exceeds
             slot += n_rows
             if slot + n_rows > loop.last_slot + 1:
                 filled = slice(first + slot * n_pe, first + -(-slot // 4) * machine.group)
