@@ -1,4 +1,7 @@
-"""Scales of quantised tensors: only integers remain between layers, and results are the same."""
+"""Scales of quantised tensors: only integers remain between layers, and results are the same.
+
+They move by the rules of `eie_compiler.frontends.graph_integers`.
+"""
 
 import numpy as np
 import pytest
@@ -111,14 +114,49 @@ def test_a_scale_moves_behind_what_it_commutes_with(step, is_exact, shift):
     assert kinds(graph).count("Quantise") == (1 if is_exact and commutes and shift else 2)
 
 
-def test_a_quantisation_within_the_limits_of_another_is_left_out():
-    for limits, n in [((-100, 120), 1), ((-128, 127), 1), ((0, 255), 2), ((-100, 119), 2)]:
-        builder = Builder()
-        # 0.1 times its inverse is not 1 in floating point, but nearly.
-        graph = builder.check(builder.steps("x", Quantise(1 / 0.1, -100, 120), Affine(0.1, 0.0),
-                                            Quantise(1 / 0.1, *limits), Affine(0.1, 0.0),
-                                            (2, None)))
-        assert kinds(graph) == ["Quantise"] * n + ["Model"]
+@pytest.mark.parametrize("limits, expected", [
+    ((-100, 120), (-100, 120)), ((-128, 127), (-100, 120)), ((0, 255), (0, 120)),
+    ((-90, 7), (-90, 7))])
+def test_quantisations_with_one_scale_are_one(limits, expected):
+    builder = Builder()
+    # 0.1 times its inverse is not 1 in floating point, but nearly.
+    graph = builder.check(builder.steps(
+        "x", (2, CONV), Quantise(1 / 0.1, -100, 120), Affine(0.1, 0.0),
+        Quantise(1 / 0.1, *limits), Affine(0.1, 0.0), (2, None)))
+    assert kinds(graph) == ["Model", "Quantise", "Model"]
+    quantise = graph.nodes[1].computation
+    assert (quantise.low, quantise.high) == expected
+
+
+def test_a_quantisation_that_something_else_reads_keeps_its_limits():
+    builder = Builder()
+    numbers = builder.steps("x", (2, CONV), FEW, Affine(0.125, 0.0))
+    graph = builder.check(builder.steps(numbers, RELU, (2, None)), numbers)
+    assert kinds(graph) == ["Model", "Quantise", "Clip", "Model", "Affine"]
+
+
+def test_limits_apart_from_one_another_remain():
+    builder = Builder()
+    graph = builder.check(builder.steps("x", (2, CONV), Quantise(8.0, -9, -3), Affine(0.125, 0.0),
+                                        RELU, (2, None)))
+    assert kinds(graph) == ["Model", "Quantise", "Clip", "Model"]
+
+
+@pytest.mark.parametrize("clip, limits", [(RELU, (0, 120)), (Clip(-1.0, 2.0), (-8, 16))])
+def test_limits_of_integers_are_those_of_their_quantisation(clip, limits):
+    builder = Builder()
+    graph = builder.check(builder.steps("x", (2, CONV), FEW, Affine(0.125, 0.0), clip, FEW,
+                                        Affine(0.125, 0.0), (2, None)))
+    assert kinds(graph) == ["Model", "Quantise", "Model"]
+    assert (graph.nodes[1].computation.low, graph.nodes[1].computation.high) == limits
+
+
+def test_a_scale_moves_behind_repeated_elements():
+    builder = Builder()
+    repeated = Affine(np.ones((3, 2, 4, 4)), 0.0)
+    graph = builder.check(builder.steps("x", FEW, Affine(0.125, 0.0), repeated, FEW,
+                                        Affine(0.125, 0.0), Reshape((96,)), (2, None)))
+    assert kinds(graph) == ["Quantise", "Affine", "Reshape", "Model"]
 
 
 def test_zero_points_between_the_same_integers_vanish():
