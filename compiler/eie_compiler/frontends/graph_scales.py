@@ -90,6 +90,14 @@ class _Scales:
                ) -> tuple[list[Node], tuple[str, ...], dict[str, Shape]]:
         """Return the nodes, the outputs and all shapes."""
         ends = tuple(self._settle(self._value(name)) for name in outputs)
+        # Readers of a tensor are known when all scales are where they stay.
+        self._uses = Counter(name for node in self._nodes.values() for name in node.inputs)
+        self._uses.update(ends)
+        nodes, self._nodes = self._nodes, {}
+        for node in nodes.values():
+            if isinstance(node.computation, Quantise):
+                node = self._absorb(node, node.computation)
+            self._nodes[node.name] = node
         return join_limits(self._nodes.values(), ends), ends, self._shapes
 
     def _value(self, name: str) -> _Value:
@@ -150,12 +158,6 @@ class _Scales:
             operand = self._settle(value)
         else:
             quantise = dataclasses.replace(quantise, scale=quantise.scale * value.scale)
-        while (after := self._absorb(quantise, operand)) is not None:
-            quantise, (operand,) = after, self._nodes.pop(operand).inputs
-        if self._is_input(operand) and np.any(np.not_equal(quantise.scale, 1)):
-            # A host converts numbers of an input in floating point.
-            operand = self._new(f"{node.name}.scaled", Affine(quantise.scale, 0.0), operand)
-            quantise = dataclasses.replace(quantise, scale=1.0)
         scale = np.asarray(quantise.scale)
         key = operand, scale.shape, scale.tobytes(), quantise.low, quantise.high
         if key not in self._quantised:
@@ -178,7 +180,18 @@ class _Scales:
         return self._add(concat, map(self._settle, parts),
                          limits=(quantise.low, quantise.high), is_quantised=True)
 
-    def _absorb(self, quantise: Quantise, name: str) -> Quantise | None:
+    def _absorb(self, node: Node, quantise: Quantise) -> Node:
+        """Let a quantisation absorb what is before it, but not the scale of an input."""
+        operand, = node.inputs
+        while (joined := self._join(quantise, operand)) is not None:
+            quantise, (operand,) = joined, self._nodes.pop(operand).inputs
+        if self._is_input(operand) and np.any(np.not_equal(quantise.scale, 1)):
+            # A host converts numbers of an input in floating point.
+            operand = self._new(f"{node.name}.scaled", Affine(quantise.scale, 0.0), operand)
+            quantise = dataclasses.replace(quantise, scale=1.0)
+        return Node(node.name, quantise, (operand,))
+
+    def _join(self, quantise: Quantise, name: str) -> Quantise | None:
         """Join a quantisation and the node before it that scales or limits; None if it is another.
         """
         node = self._nodes.get(name)

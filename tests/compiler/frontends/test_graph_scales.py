@@ -241,6 +241,15 @@ def test_limits_before_a_quantisation_are_part_of_it(clip, limits):
     assert (last.low, last.high) == limits
 
 
+def test_limits_that_something_else_reads_behind_a_scale_remain():
+    builder = Builder()
+    limited = builder.steps("x", (2, CONV), FEW, Affine(0.125, 0.0), Clip(-1.0, 2.0),
+                            Affine(2.0, 0.0))
+    graph = builder.check(builder.steps(limited, Quantise(3.0, -9, 9)),
+                          builder.steps(limited, (2, CONV)))
+    assert kinds(graph) == ["Model", "Quantise", "Clip", "Quantise", "Model"]
+
+
 def test_limits_without_integers_between_remain():
     builder = Builder()
     assert kinds(builder.check(builder.steps("x", (2, CONV), Clip(0.01, 0.02), FEW))) \
