@@ -16,7 +16,7 @@ from eie_compiler.graph.operations import Affine, Quantise
 from eie_compiler.model import Model
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+quantization = pytest.importorskip("onnxruntime.quantization")
 
 from onnx import TensorProto, helper  # noqa: E402
 
@@ -211,7 +211,6 @@ NETWORK = [
 @pytest.mark.parametrize("symmetric", [False, True])
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_models_that_onnxruntime_quantises(per_channel, symmetric, kind, tmp_path):
-    quantization = pytest.importorskip("onnxruntime.quantization")
     rng = np.random.default_rng(1)
     constants = {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in {
         "k1": (6, 2, 3, 3), "b1": 6, "k2": (6, 6, 3, 3), "b2": 6, "k3": (4, 6, 1, 1), "w": (5, 10),
