@@ -170,7 +170,7 @@ class _Scales:
         """Quantise each operand of a concatenation, as they have scales of their own."""
         concat = self._nodes.pop(name)
         parts = []
-        for operand, value in zip(concat.inputs, self._joined[name]):
+        for operand, value in zip(concat.inputs, self._joined.pop(name)):
             if operand != value.name:    # scaled for this reader
                 del self._nodes[operand]
             part = plain_name(f"{node.name}.part", self._shapes, "part")

@@ -209,6 +209,16 @@ def test_parts_of_a_concatenation_are_quantised_by_themselves(scale, n):
         + ["Concat", "Reshape", "Model"]
 
 
+def test_a_concatenation_may_be_quantised_again():
+    builder = Builder()
+    one, other = (builder.steps("x", (2, CONV), Quantise(1 / scale, -99, 99), Affine(scale, 0.0))
+                  for scale in (0.125, 0.25))
+    joined = builder.add("joined", Concat(0), one, other)
+    graph = builder.check(builder.steps(joined, FEW, Affine(0.125, 0.0), Quantise(1.0, -3, 4),
+                                        Affine(2.0, 0.0)))
+    assert kinds(graph)[-3:] == ["Concat", "Quantise", "Affine"]
+
+
 def test_a_concatenation_that_something_else_reads_remains():
     builder = Builder()
     one, other = (builder.steps("x", (2, CONV), Quantise(1 / scale, -99, 99), Affine(scale, 0.0))
