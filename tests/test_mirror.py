@@ -43,6 +43,8 @@ COVERED = {
         "compiler/frontends/test_chain.py", "its chains are assembled there"),
     "eie_compiler.frontends.folding": (
         "compiler/frontends/test_graph_fusion.py", "folds constants of the graphs there"),
+    "eie_compiler.frontends.graph_integers": (
+        "compiler/frontends/test_graph_scales.py", "what scales commute with there"),
     "eie_compiler.frontends.onnx_chain": (
         "compiler/frontends/test_onnx.py", "reads the chains of that file"),
     "eie_compiler.frontends.onnx_steps": (

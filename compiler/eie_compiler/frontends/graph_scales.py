@@ -9,34 +9,11 @@ import numpy as np
 
 from ..graph.graph import Computation, Node
 from ..graph.operation import Shape
-from ..graph.operations import (
-    Add,
-    Affine,
-    AveragePool,
-    Clip,
-    Concat,
-    LeakyRelu,
-    Maximum,
-    MaxPool,
-    Mean,
-    Pad,
-    Quantise,
-    Reshape,
-    Reverse,
-    Slice,
-    Subtract,
-    Transpose,
-)
+from ..graph.operations import Affine, Clip, Concat, Quantise, Reshape, Transpose
 from .common import plain_name
+from .graph_integers import TOLERANCE, commutes, join_limits, limits_of, repeats
 
 __all__ = ["move_scales"]
-
-#: Greatest error of a scale, or of a shift, that does not change how integers within the limits of
-#: a quantisation are rounded.
-_TOLERANCE = 2.0 ** -26
-
-#: Operations that move or keep integers.
-_MOVING = (MaxPool, Reshape, Reverse, Slice, Transpose)
 
 
 class _Value(NamedTuple):
@@ -113,7 +90,15 @@ class _Scales:
                ) -> tuple[list[Node], tuple[str, ...], dict[str, Shape]]:
         """Return the nodes, the outputs and all shapes."""
         ends = tuple(self._settle(self._value(name)) for name in outputs)
-        return list(self._nodes.values()), ends, self._shapes
+        # Readers of a tensor are known when all scales are where they stay.
+        self._uses = Counter(name for node in self._nodes.values() for name in node.inputs)
+        self._uses.update(ends)
+        nodes, self._nodes = self._nodes, {}
+        for node in nodes.values():
+            if isinstance(node.computation, Quantise):
+                node = self._absorb(node, node.computation)
+            self._nodes[node.name] = node
+        return join_limits(self._nodes.values(), ends), ends, self._shapes
 
     def _value(self, name: str) -> _Value:
         return self._values.get(name, _Value(name))
@@ -124,7 +109,7 @@ class _Scales:
         found: _Value | None = None
         if node.name in self._kept:
             pass
-        elif isinstance(node.computation, Affine):
+        elif isinstance(node.computation, Affine) and not repeats(node.computation):
             found = self._affine(node, node.computation, values[0])
         elif isinstance(node.computation, Quantise):
             found = self._quantise(node, node.computation, values[0])
@@ -156,9 +141,10 @@ class _Scales:
                 or self._shapes[node.name] != self._shapes[node.inputs[0]]:
             return None
         scale, shift = (float(np.asarray(part).item()) for part in (affine.scale, affine.shift))
-        if scale <= 0:
+        product, total = value.scale * scale, value.shift * scale + shift
+        if not 0 < product < np.inf or not np.isfinite(total):
             return None
-        return value._replace(scale=value.scale * scale, shift=value.shift * scale + shift)
+        return value._replace(scale=product, shift=total)
 
     def _quantise(self, node: Node, quantise: Quantise, value: _Value) -> _Value:
         """Let a quantisation absorb a scale, or leave it out."""
@@ -172,12 +158,6 @@ class _Scales:
             operand = self._settle(value)
         else:
             quantise = dataclasses.replace(quantise, scale=quantise.scale * value.scale)
-        while (after := self._absorb(quantise, operand)) is not None:
-            quantise, (operand,) = after, self._nodes.pop(operand).inputs
-        if self._is_input(operand) and np.any(np.not_equal(quantise.scale, 1)):
-            # A host converts numbers of an input in floating point.
-            operand = self._new(f"{node.name}.scaled", Affine(quantise.scale, 0.0), operand)
-            quantise = dataclasses.replace(quantise, scale=1.0)
         scale = np.asarray(quantise.scale)
         key = operand, scale.shape, scale.tobytes(), quantise.low, quantise.high
         if key not in self._quantised:
@@ -190,7 +170,7 @@ class _Scales:
         """Quantise each operand of a concatenation, as they have scales of their own."""
         concat = self._nodes.pop(name)
         parts = []
-        for operand, value in zip(concat.inputs, self._joined[name]):
+        for operand, value in zip(concat.inputs, self._joined.pop(name)):
             if operand != value.name:    # scaled for this reader
                 del self._nodes[operand]
             part = plain_name(f"{node.name}.part", self._shapes, "part")
@@ -200,7 +180,18 @@ class _Scales:
         return self._add(concat, map(self._settle, parts),
                          limits=(quantise.low, quantise.high), is_quantised=True)
 
-    def _absorb(self, quantise: Quantise, name: str) -> Quantise | None:
+    def _absorb(self, node: Node, quantise: Quantise) -> Node:
+        """Let a quantisation absorb what is before it, but not the scale of an input."""
+        operand, = node.inputs
+        while (joined := self._join(quantise, operand)) is not None:
+            quantise, (operand,) = joined, self._nodes.pop(operand).inputs
+        if self._is_input(operand) and np.any(np.not_equal(quantise.scale, 1)):
+            # A host converts numbers of an input in floating point.
+            operand = self._new(f"{node.name}.scaled", Affine(quantise.scale, 0.0), operand)
+            quantise = dataclasses.replace(quantise, scale=1.0)
+        return Node(node.name, quantise, (operand,))
+
+    def _join(self, quantise: Quantise, name: str) -> Quantise | None:
         """Join a quantisation and the node before it that scales or limits; None if it is another.
         """
         node = self._nodes.get(name)
@@ -229,48 +220,25 @@ class _Scales:
         """Move a scale behind an operation; None if it does not commute with it."""
         one = values[0]
         if any((value.scale, value.shift) != (one.scale, one.shift) for value in values) \
-                or not _commutes(node.computation, one.shift):
+                or not commutes(node.computation, one.shift):
             if isinstance(node.computation, Concat):
                 self._joined[node.name] = values
             return None
+        if isinstance(node.computation, Clip):
+            limits = (limit / one.scale for limit in (node.computation.low, node.computation.high))
+            node = dataclasses.replace(node, computation=Clip(*limits))
         return self._add(node, [value.name for value in values], scale=one.scale, shift=one.shift,
-                         limits=_limits(node.computation, [value.limits for value in values]),
+                         limits=limits_of(node.computation, [value.limits for value in values]),
                          is_quantised=True)
 
 
 def _unchanged(quantise: Quantise, value: _Value) -> _Value | None:
     """Find the result of a quantisation that changes no number; None if it may change one."""
     shift = value.shift * quantise.scale
-    if value.limits is None or np.any(np.abs(value.scale * quantise.scale - 1) > _TOLERANCE) \
-            or np.size(shift) != 1 or np.any(np.abs(shift - np.rint(shift)) > _TOLERANCE):
+    if value.limits is None or np.any(np.abs(value.scale * quantise.scale - 1) > TOLERANCE) \
+            or np.size(shift) != 1 or np.any(np.abs(shift - np.rint(shift)) > TOLERANCE):
         return None
     whole = int(np.rint(shift).item())
     if value.limits[0] + whole < quantise.low or value.limits[1] + whole > quantise.high:
         return None
     return value._replace(scale=1.0, shift=float(whole))
-
-
-def _commutes(computation: Computation, shift: float) -> bool:
-    """Check if an operation can come before a positive scale and a shift of all its operands."""
-    if isinstance(computation, (*_MOVING, Concat, Maximum, Mean)):
-        return True
-    if isinstance(computation, AveragePool):
-        return not shift or not computation.count_padding
-    if isinstance(computation, Clip):
-        return not shift and (computation.low, computation.high) == (0, np.inf)
-    return not shift and isinstance(computation, (Add, LeakyRelu, Pad, Subtract))
-
-
-def _limits(computation: Computation, limits: Sequence[tuple[int, int] | None]
-            ) -> tuple[int, int] | None:
-    """Find the limits of the results of an operation; None if they are no integers."""
-    known = [each for each in limits if each is not None]
-    if len(known) < len(limits) or not isinstance(computation, (*_MOVING, Clip, Concat, Maximum,
-                                                                Pad)):
-        return None
-    low, high = min(each[0] for each in known), max(each[1] for each in known)
-    if isinstance(computation, Clip):
-        return max(low, 0), max(high, 0)
-    if isinstance(computation, Pad):
-        return min(low, 0), max(high, 0)
-    return low, high

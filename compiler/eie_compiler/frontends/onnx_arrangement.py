@@ -216,9 +216,9 @@ def _pad(site: Site) -> Value:
     tensor = site.tensor()
     mode = site.options.get("mode", b"constant").decode("utf-8", "replace")
     value = site.number(2, "value", 0)
-    if mode not in _PAD_MODES or value != 0:
-        raise FrontEndError(f"padding must be with zeros, or of mode reflect, edge or wrap, not by "
-                            f"{mode} with {value}: pad with zeros, or on the host")
+    if mode not in _PAD_MODES or not np.isfinite(value):
+        raise FrontEndError(f"padding must be with a finite number, or of mode reflect, edge or "
+                            f"wrap, not by {mode} with {value}: pad on the host")
     rank = len(tensor.shape)
     axes = [place_of(axis, rank) for axis in site.integers(3) or range(rank)]
     pads = site.integers(1, "pads") or []
@@ -239,8 +239,10 @@ def _pad(site: Site) -> Value:
             name = site.builder.slice(site.name, tensor.name, axis, max(-low, 0),
                                       sizes[axis] + min(high, 0))
             tensor = site.result(name, tensor, tensor.batch)
-    return site.like(Pad(tuple(max(n, 0) for n in before), tuple(max(n, 0) for n in after)),
-                     tensor)
+    # A number around a tensor is zero around their difference.
+    made = site.like(Pad(tuple(max(n, 0) for n in before), tuple(max(n, 0) for n in after)),
+                     site.affine(1.0, -value, tensor))
+    return site.affine(1.0, value, made)
 
 
 def _mirror(site: Site, tensor: Tensor, pads: Sequence[tuple[int, int]], mode: str) -> Value:

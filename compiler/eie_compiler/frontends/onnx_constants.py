@@ -22,9 +22,13 @@ FLOATS = (_TYPES.FLOAT, _TYPES.DOUBLE, _TYPES.FLOAT16, _TYPES.BFLOAT16)
 INTEGERS = (_TYPES.INT64, _TYPES.INT32)
 BOOLS = (_TYPES.BOOL,)
 
-#: Types of integers that stand for numbers, of as many as the package knows.
-SMALL = tuple(number for name, number in _TYPES.DataType.items()
-                  if re.fullmatch(r"U?INT(2|4|8|16)", name))
+_SIZES = {number: re.fullmatch(r"(U?)INT(2|4|8|16)", name)
+          for name, number in _TYPES.DataType.items()}
+
+#: Types of integers that stand for numbers, those that the package knows -> least and greatest one.
+SMALL = {number: (0, (1 << int(size[2])) - 1) if size[1]
+         else (-1 << int(size[2]) - 1, (1 << int(size[2]) - 1) - 1)
+         for number, size in _SIZES.items() if size}
 
 #: Property of nodes with their modules, of PyTorch's exporter.
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -117,7 +121,7 @@ class Constants:
         tensor, axes = self._find(name)
         if not isinstance(tensor, onnx.SparseTensorProto) and tensor.data_type not in FLOATS:
             with at(f"constant {name!r}"):
-                array = _dense(tensor, FLOATS + INTEGERS + SMALL + BOOLS)
+                array = _dense(tensor, (*FLOATS, *INTEGERS, *SMALL, *BOOLS))
                 self._reuse.take(id(tensor), array.size, array.size)
                 exact = np.bool_ if tensor.data_type in BOOLS else np.int64
                 return array.transpose(axes).astype(exact)

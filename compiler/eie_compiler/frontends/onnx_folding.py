@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .common import FrontEndError
-from .onnx_constants import BOOLS, FLOATS, INTEGERS
+from .onnx_constants import BOOLS, FLOATS, INTEGERS, SMALL
 
 __all__ = ["FOLDED", "check_copy", "check_size", "collapse", "fold"]
 
@@ -85,7 +85,17 @@ def _divide(one: Array, other: Array) -> Array:
     return np.trunc(one / other).astype(np.int64)
 
 
+def _to_small(array: Array, low: int, high: int) -> Array:
+    """Convert numbers to integers within limits."""
+    integers = np.trunc(array)
+    if not ((low <= integers) & (integers <= high)).all():
+        raise FrontEndError(f"numbers must be from {low} to {high}, as their type has no others")
+    return integers.astype(np.int64)
+
+
 def _cast(operands: Sequence[Array], options: Mapping[str, Any]) -> Array:
+    if (limits := SMALL.get(options["to"])) is not None:
+        return _broadcast(lambda one: _to_small(one, *limits), operands)
     kinds = {**dict.fromkeys(FLOATS, np.float64), **dict.fromkeys(INTEGERS, np.int64),
              **dict.fromkeys(BOOLS, np.bool_)}
     if options["to"] not in kinds:

@@ -4,7 +4,6 @@ Integers `q` of a computed tensor are numbers like any others here, so that oper
 them. What follows from their scales and zero points is left to :mod:`.graph_scales`.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -38,14 +37,18 @@ class _Parameters(NamedTuple):
     @property
     def numbers(self) -> tuple[float, int]:
         """Scale and zero point of a computed tensor."""
-        if self.scale.size != 1:
-            raise FrontEndError(f"scale of a computed tensor must be one number, not "
-                                f"{self.scale.size}: quantise activations per tensor")
+        for part in self:
+            if part.size != 1:
+                raise FrontEndError("scale and zero point of a computed tensor must be one number, "
+                                    f"not {part.size}: quantise activations per tensor")
         return float(self.scale.item()), int(self.zero.item())
 
 
 def _parameters(site: Site, shape: tuple[int, ...]) -> _Parameters:
     """Read scale and zero point, in a shape that is broadcast with a tensor of a shape."""
+    if site.has(1) and site.values.tensor(site.node.input[1]):
+        raise FrontEndError("scale must be a constant, not computed from an input: quantise the "
+                            "model statically")
     scale = site.constant(1)
     if site.options.get("block_size", 0) or scale.ndim > 1:
         raise FrontEndError("scale must be one number, or one for each element along an axis, not "
@@ -74,26 +77,19 @@ def _check_scale(scale: Array) -> None:
                             "that reaches all layers")
 
 
-def _limits(kind: int) -> tuple[int, int]:
-    """Find the least and the greatest integer of a type."""
-    name = _TYPES.DataType.Name(kind) if kind in _TYPES.DataType.values() else str(kind)
-    match = re.fullmatch(r"(U?)INT(2|4|8|16)", name)
-    if match is None:
-        raise FrontEndError(f"integers must be of 2, 4, 8 or 16 bits, not of type {name}")
-    low, n = (0, int(match[2])) if match[1] else (-1 << int(match[2]) - 1, int(match[2]))
-    return low, low + (1 << n) - 1
-
-
 def _quantize_linear(site: Site) -> Value:
     value = site.value()
     parameters = _parameters(site, value.shape)
     kind = site.values.data_type(site.node.input[2]) if site.has(2) \
         else site.options.get("output_dtype", 0) or _TYPES.UINT8
-    low, high = _limits(kind)
+    if kind not in SMALL:
+        name = _TYPES.DataType.Name(kind) if kind in _TYPES.DataType.values() else kind
+        raise FrontEndError(f"integers must be of 2, 4, 8 or 16 bits, not of type {name}")
+    low, high = SMALL[kind]
     if isinstance(value, Tensor):
         scale, zero = parameters.numbers
         integers = site.elementwise(Quantise(1 / scale, low - zero, high - zero), value)
-        return _affine(site, 1.0, float(zero), integers)
+        return site.affine(1.0, float(zero), integers)
     ratio = np.rint(_divide(value, parameters.scale))
     return np.clip(ratio + parameters.zero, low, high).astype(np.int64)
 
@@ -107,18 +103,13 @@ def _dequantize_linear(site: Site) -> Value:
         check_copy(value)
         return (value - parameters.zero) * parameters.scale
     scale, zero = parameters.numbers
-    integers = _affine(site, 1.0, float(-zero), value)
+    integers = site.affine(1.0, float(-zero), value)
     kind = site.values.data_type(site.node.input[2 if site.has(2) else 0])
     if kind in SMALL:
         # They are integers within these limits, whatever computed them.
-        low, high = _limits(kind)
+        low, high = SMALL[kind]
         integers = site.elementwise(Quantise(1.0, low - zero, high - zero), integers)
-    return _affine(site, scale, 0.0, integers)
-
-
-def _affine(site: Site, scale: float, shift: float, tensor: Tensor) -> Tensor:
-    name = site.builder.scale(site.name, scale, shift, tensor.name)
-    return site.result(name, tensor, tensor.batch)
+    return site.affine(scale, 0.0, integers)
 
 
 def _quant(site: Site) -> Value:
@@ -128,10 +119,10 @@ def _quant(site: Site) -> Value:
     _check_scale(scale)
     if not np.isfinite(zero).all() or (zero != np.rint(zero)).any():
         raise FrontEndError("zero point must be integers")
-    mode = site.options.get("rounding_mode", b"ROUND").decode("utf-8", "replace").upper()
-    if mode != "ROUND":
-        raise FrontEndError(f"rounding_mode must be ROUND, of halves to even, not {mode}: train "
-                            "with it")
+    mode = site.options.get("rounding_mode", b"ROUND")
+    if mode not in (b"ROUND", b"round"):
+        raise FrontEndError(f"rounding_mode must be ROUND, of halves to even, not {mode!r:.40}: "
+                            "train with it")
     bits = site.number(3, "bitwidth", 0)
     if not 1 <= bits <= _MAX_BITS or bits != int(bits):
         raise FrontEndError(f"bitwidth must be an integer from 1 to {_MAX_BITS}, not {bits:g}")
@@ -145,8 +136,12 @@ def _quant(site: Site) -> Value:
     if isinstance(value, Tensor):
         factor, point = _Parameters(scale, zero).numbers
         integers = site.elementwise(Quantise(1 / factor, low - point, high - point), value)
-        return _affine(site, factor, 0.0, integers)
+        return site.affine(factor, 0.0, integers)
     ratio = _divide(value, scale)
+    if zero.size != 1 and zero.shape != scale.shape:
+        raise FrontEndError(f"zero point must have the shape of the scale, "
+                            f"{show_shape(scale.shape)}, not {show_shape(zero.shape)}")
+    zero = zero.reshape(()) if zero.size == 1 else zero
     return (np.clip(np.rint(ratio + zero), low, high) - zero) * scale
 
 
@@ -159,14 +154,15 @@ def _bipolar(site: Site, value: Value, scale: Array) -> Value:
     """Take signs, of which zero has none if it is computed, times a scale."""
     if isinstance(value, Tensor):
         factor, _ = _Parameters(scale, np.zeros(1)).numbers
-        return _affine(site, factor, 0.0, site.elementwise(Sign(), value))
+        return site.affine(factor, 0.0, site.elementwise(Sign(), value))
     return np.where(_divide(value, scale) >= 0, 1.0, -1.0) * scale
 
 
 def _divide(value: Array, scale: Array) -> Array:
     """Divide a constant by scales in single precision, as runtimes do."""
     check_copy(value)
-    if np.broadcast_shapes(value.shape, scale.shape) != value.shape:
+    if scale.ndim > value.ndim or not all(
+            mine in (1, size) for mine, size in zip(scale.shape[::-1], value.shape[::-1])):
         raise FrontEndError(f"scale must have a shape that is broadcast to that of the constant, "
                             f"{show_shape(value.shape)}, not {show_shape(scale.shape)}")
     with np.errstate(all="ignore"):

@@ -110,6 +110,11 @@ class Site:
         name = self.builder.apply(self.name, operation, tensor.name)
         return self.result(name, tensor, tensor.batch)
 
+    def affine(self, scale: float, shift: float, tensor: Tensor) -> Tensor:
+        """Multiply by a number and add another; nothing if that changes nothing."""
+        name = self.builder.scale(self.name, scale, shift, tensor.name)
+        return self.result(name, tensor, tensor.batch)
+
     def result(self, name: str, before: Tensor, batch: int | None) -> Tensor:
         """Describe a node as a tensor with the samples of one before."""
         shape = self.builder.shapes[name][len(before.inner):]

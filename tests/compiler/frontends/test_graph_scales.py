@@ -1,4 +1,7 @@
-"""Scales of quantised tensors: only integers remain between layers, and results are the same."""
+"""Scales of quantised tensors: only integers remain between layers, and results are the same.
+
+They move by the rules of `eie_compiler.frontends.graph_integers`.
+"""
 
 import numpy as np
 import pytest
@@ -111,14 +114,49 @@ def test_a_scale_moves_behind_what_it_commutes_with(step, is_exact, shift):
     assert kinds(graph).count("Quantise") == (1 if is_exact and commutes and shift else 2)
 
 
-def test_a_quantisation_within_the_limits_of_another_is_left_out():
-    for limits, n in [((-100, 120), 1), ((-128, 127), 1), ((0, 255), 2), ((-100, 119), 2)]:
-        builder = Builder()
-        # 0.1 times its inverse is not 1 in floating point, but nearly.
-        graph = builder.check(builder.steps("x", Quantise(1 / 0.1, -100, 120), Affine(0.1, 0.0),
-                                            Quantise(1 / 0.1, *limits), Affine(0.1, 0.0),
-                                            (2, None)))
-        assert kinds(graph) == ["Quantise"] * n + ["Model"]
+@pytest.mark.parametrize("limits, expected", [
+    ((-100, 120), (-100, 120)), ((-128, 127), (-100, 120)), ((0, 255), (0, 120)),
+    ((-90, 7), (-90, 7))])
+def test_quantisations_with_one_scale_are_one(limits, expected):
+    builder = Builder()
+    # 0.1 times its inverse is not 1 in floating point, but nearly.
+    graph = builder.check(builder.steps(
+        "x", (2, CONV), Quantise(1 / 0.1, -100, 120), Affine(0.1, 0.0),
+        Quantise(1 / 0.1, *limits), Affine(0.1, 0.0), (2, None)))
+    assert kinds(graph) == ["Model", "Quantise", "Model"]
+    quantise = graph.nodes[1].computation
+    assert (quantise.low, quantise.high) == expected
+
+
+def test_a_quantisation_that_something_else_reads_keeps_its_limits():
+    builder = Builder()
+    numbers = builder.steps("x", (2, CONV), FEW, Affine(0.125, 0.0))
+    graph = builder.check(builder.steps(numbers, RELU, (2, None)), numbers)
+    assert kinds(graph) == ["Model", "Quantise", "Clip", "Model", "Affine"]
+
+
+def test_limits_apart_from_one_another_remain():
+    builder = Builder()
+    graph = builder.check(builder.steps("x", (2, CONV), Quantise(8.0, -9, -3), Affine(0.125, 0.0),
+                                        RELU, (2, None)))
+    assert kinds(graph) == ["Model", "Quantise", "Clip", "Model"]
+
+
+@pytest.mark.parametrize("clip, limits", [(RELU, (0, 120)), (Clip(-1.0, 2.0), (-8, 16))])
+def test_limits_of_integers_are_those_of_their_quantisation(clip, limits):
+    builder = Builder()
+    graph = builder.check(builder.steps("x", (2, CONV), FEW, Affine(0.125, 0.0), clip, FEW,
+                                        Affine(0.125, 0.0), (2, None)))
+    assert kinds(graph) == ["Model", "Quantise", "Model"]
+    assert (graph.nodes[1].computation.low, graph.nodes[1].computation.high) == limits
+
+
+def test_a_scale_moves_behind_repeated_elements():
+    builder = Builder()
+    repeated = Affine(np.ones((3, 2, 4, 4)), 0.0)
+    graph = builder.check(builder.steps("x", FEW, Affine(0.125, 0.0), repeated, FEW,
+                                        Affine(0.125, 0.0), Reshape((96,)), (2, None)))
+    assert kinds(graph) == ["Quantise", "Affine", "Reshape", "Model"]
 
 
 def test_zero_points_between_the_same_integers_vanish():
@@ -171,6 +209,16 @@ def test_parts_of_a_concatenation_are_quantised_by_themselves(scale, n):
         + ["Concat", "Reshape", "Model"]
 
 
+def test_a_concatenation_may_be_quantised_again():
+    builder = Builder()
+    one, other = (builder.steps("x", (2, CONV), Quantise(1 / scale, -99, 99), Affine(scale, 0.0))
+                  for scale in (0.125, 0.25))
+    joined = builder.add("joined", Concat(0), one, other)
+    graph = builder.check(builder.steps(joined, FEW, Affine(0.125, 0.0), Quantise(1.0, -3, 4),
+                                        Affine(2.0, 0.0)))
+    assert kinds(graph)[-3:] == ["Concat", "Quantise", "Affine"]
+
+
 def test_a_concatenation_that_something_else_reads_remains():
     builder = Builder()
     one, other = (builder.steps("x", (2, CONV), Quantise(1 / scale, -99, 99), Affine(scale, 0.0))
@@ -201,6 +249,15 @@ def test_limits_before_a_quantisation_are_part_of_it(clip, limits):
     assert kinds(graph) == ["Model", "Quantise"]
     last = graph.nodes[-1].computation
     assert (last.low, last.high) == limits
+
+
+def test_limits_that_something_else_reads_behind_a_scale_remain():
+    builder = Builder()
+    limited = builder.steps("x", (2, CONV), FEW, Affine(0.125, 0.0), Clip(-1.0, 2.0),
+                            Affine(2.0, 0.0))
+    graph = builder.check(builder.steps(limited, Quantise(3.0, -9, 9)),
+                          builder.steps(limited, (2, CONV)))
+    assert kinds(graph) == ["Model", "Quantise", "Clip", "Quantise", "Model"]
 
 
 def test_limits_without_integers_between_remain():

@@ -175,11 +175,11 @@ def test_a_condition_that_depends_on_an_input_is_refused():
 
 
 def test_an_operation_before_a_condition_that_cannot_be_read_is_the_reason():
-    nodes = [node("MatMul: x w -> a"), node("Pad: a pads half -> p"), node("Shape: p -> s"),
+    nodes = [node("MatMul: x w -> a"), node("Pad: a pads most -> p"), node("Shape: p -> s"),
              node("Gather: s last -> z"), node("Equal: z four -> c"), MATRIX]
     model = model_of(*nodes, inputs=["n", 5, 6], outputs="b")
     model.graph.initializer.append(numpy_helper.from_array(np.zeros(6, np.int64), "pads"))
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "half"))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(np.inf), "most"))
     with pytest.raises(FrontEndError, match="; it is not known because of Pad node "):
         read(model)
     assert len(read(model, last="a").layers) == 1    # before it

@@ -8,7 +8,7 @@ from eie_compiler.graph.operations import Quantise
 from eie_compiler.model import Model
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+quantization = pytest.importorskip("onnxruntime.quantization")
 
 from onnx import TensorProto, helper  # noqa: E402
 
@@ -78,7 +78,6 @@ def test_operations_on_integers_have_the_results_of_onnxruntime(nodes, shape):
 
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_models_that_onnxruntime_quantises(per_channel, tmp_path):
-    quantization = pytest.importorskip("onnxruntime.quantization")
     constants = {"k": floats(6, 2, 3, 3), "b": floats(6), "w": floats(5, 6), "c": floats(5)}
     model = quantise(
         model_of([("Conv: x k b -> a", {}), ("Relu: a -> r", {}), ("GlobalAveragePool: r -> g", {}),

@@ -237,7 +237,7 @@ def test_gates_of_a_recurrent_network_are_layers_of_a_step():
         AveragePool: b -> y | kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1], ceil_mode=1
         """, ["n", 2, 7, 8]),
     ("""Conv: x w<4,2,3,3> -> a
-        Pad: a p[0,0,-1,1,0,0,0,-2] -> b
+        Pad: a p[0,0,-1,1,0,0,0,-2] half=0.5 -> b
         Squeeze: s<1,4,1,1> axes[0] -> c
         Mul: b c -> y""", ["n", 2, 7, 8]),
     ("""SpaceToDepth: x -> a | blocksize=2
@@ -413,9 +413,9 @@ def test_batches_first_of_recurrent_networks_are_read():
      "ReduceMean node (a -> y): axis must not be 0, that of the batch, whose samples are computed "
      "one by one"),
     ("""MatMul: x w<6,4> -> a
-        Pad: a p[0,1,0,1] one=1.0 -> y""", ["n", 6],
-     "Pad node (a, p, one -> y): padding must be with zeros, or of mode reflect, edge or wrap, not "
-     "by constant with 1.0: pad with zeros, or on the host"),
+        Pad: a p[0,1,0,1] most=inf -> y""", ["n", 6],
+     "Pad node (a, p, most -> y): padding must be with a finite number, or of mode reflect, edge "
+     "or wrap, not by constant with inf: pad on the host"),
     ("""MatMul: x w<6,4> -> a
         Mul: a a -> b
         Add: b epsilon=0.1 -> c

@@ -16,7 +16,7 @@ from eie_compiler.graph.operations import Affine, Quantise
 from eie_compiler.model import Model
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+quantization = pytest.importorskip("onnxruntime.quantization")
 
 from onnx import TensorProto, helper  # noqa: E402
 
@@ -154,7 +154,8 @@ def test_integers_after_a_softmax_at_the_end_are_left_out_with_it():
      "that reaches all layers"),
     ({"s": np.float32(np.inf)}, "scale must be finite and above 0"),
     ({"s": np.float32([1, 2, 3, 4]), "z": np.zeros(4, np.int8)},
-     "scale of a computed tensor must be one number, not 4: quantise activations per tensor"),
+     "scale and zero point of a computed tensor must be one number, not 4: quantise activations "
+     "per tensor"),
     ({"s": np.float32([1, 2, 3]), "z": np.zeros(3, np.int8)},
      "scale must have one number for each element along axis 1 of shape (batch, 4), not 3"),
     ({"s": np.ones((2, 2), np.float32)}, "scale must be one number, or one for each element along "
@@ -172,8 +173,22 @@ def test_what_cannot_be_read_is_refused(changes, message):
 def test_scales_that_are_computed_are_refused():
     model = model_of([("ReduceMax: x axes -> m", {"keepdims": 0}), *pair("x", "a", "m"), WEIGHT,
                       PRODUCT], {**CONSTANTS, "axes": np.int64([1])}, (4,))
-    with pytest.raises(FrontEndError, match="input 'm' must be a constant$"):
+    with pytest.raises(FrontEndError, match="scale must be a constant, not computed from an "
+                                            "input: quantise the model statically$"):
         from_onnx(model)
+
+
+@pytest.mark.parametrize("zero, message", [(-7, None), (200, "numbers must be from -128 to 127")])
+def test_zero_points_may_be_cast(zero, message):
+    nodes = [("Cast: wide -> z", {"to": TensorProto.INT8}), *pair("x", "a"), WEIGHT, PRODUCT]
+    constants = {**CONSTANTS, "wide": np.int64(zero)}
+    del constants["z"]
+    model = model_of(nodes, constants, (4,))
+    if message is None:
+        np.testing.assert_allclose(results(from_onnx(model), X), run(model, X), atol=1e-5)
+    else:
+        with pytest.raises(FrontEndError, match=message):
+            from_onnx(model)
 
 
 def test_constants_beyond_single_precision_are_refused():
@@ -196,7 +211,6 @@ NETWORK = [
 @pytest.mark.parametrize("symmetric", [False, True])
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_models_that_onnxruntime_quantises(per_channel, symmetric, kind, tmp_path):
-    quantization = pytest.importorskip("onnxruntime.quantization")
     rng = np.random.default_rng(1)
     constants = {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in {
         "k1": (6, 2, 3, 3), "b1": 6, "k2": (6, 6, 3, 3), "b2": 6, "k3": (4, 6, 1, 1), "w": (5, 10),
@@ -320,9 +334,10 @@ def test_computed_signs_of_qonnx():
     ({"n": 30}, {}, "low must be an integer from -8388608 to 8388608, not -536870911"),
     ({"z": 0.5}, {}, "zero point must be integers"),
     ({"s": -1}, {}, "scale must be finite and above 0"),
-    ({"s": np.ones(4)}, {}, "scale of a computed tensor must be one number, not 4"),
+    ({"z": np.zeros(2)}, {}, "scale and zero point of a computed tensor must be one number, not 2"),
+    ({"s": np.ones(4)}, {}, "scale and zero point of a computed tensor must be one number, not 4"),
     ({}, {"rounding_mode": "FLOOR"},
-     "rounding_mode must be ROUND, of halves to even, not FLOOR: train with it")])
+     "rounding_mode must be ROUND, of halves to even, not b'FLOOR': train with it")])
 def test_what_cannot_be_read_of_qonnx_is_refused(changes, options, message):
     model = qonnx_of([("Quant: x s z n -> a", options), ("MatMul: a w -> y", {})],
                      {"s": 0.5, "z": 0, "n": 4, "w": np.eye(4), **changes}, (4,))

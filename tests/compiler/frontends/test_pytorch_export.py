@@ -41,6 +41,29 @@ class Cell(nn.Module):
         return self.gru(y.transpose(0, 1))[0], *state
 
 
+class Quantised(nn.Module):
+    """Layers as the quantisation of exported programs (pt2e) leaves them."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("kernels", torch.randint(-127, 128, (3, 2, 3, 3)).to(torch.int8))
+        self.register_buffer("scales", torch.tensor([0.01, 0.02, 0.03]))
+        self.register_buffer("zeros", torch.zeros(3, dtype=torch.int64))
+        self.bias = nn.Parameter(torch.randn(3))
+
+    def forward(self, x):
+        operations = torch.ops.quantized_decomposed
+        limits = -128, 127, torch.int8
+        for scale, zero in ((0.05, 3), (0.07, -128)):
+            integers = operations.quantize_per_tensor(x, scale, zero, *limits)
+            x = operations.dequantize_per_tensor(integers, scale, zero, *limits)
+            if zero == 3:
+                kernels = operations.dequantize_per_channel(self.kernels, self.scales, self.zeros,
+                                                            0, *limits)
+                x = torch.relu(nn.functional.conv2d(x, kernels, self.bias, padding=1))
+        return x
+
+
 def read(module, *arguments, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FrontEndWarning)
@@ -77,6 +100,17 @@ def test_recurrent_layers_of_both_conventions_and_their_states():
     for name, axis, tensor in zip(graph.outputs, (0, 1, 1), module(x, state)):
         np.testing.assert_allclose(found[name], np.moveaxis(tensor.detach().numpy(), axis, 0),
                                    atol=1e-5)
+
+
+def test_quantised_programs():
+    pytest.importorskip("torch.ao.quantization.fx._decomposed")    # registers the operations
+    torch.manual_seed(0)
+    module, x = Quantised(), torch.randn(20, 2, 6, 6)
+    graph = read(module, x)
+    assert [type(node.computation).__name__ for node in graph.nodes] == [
+        "Quantise", "Model", "Quantise", "Affine"]
+    found = evaluate_real(graph, {"x": x.double().numpy()})[graph.outputs[0]]
+    np.testing.assert_allclose(found, module(x).detach(), atol=1e-5)
 
 
 def test_a_chain_is_a_model_with_the_names_of_its_layers():
