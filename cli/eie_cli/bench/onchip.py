@@ -23,7 +23,7 @@ __all__ = ["onchip_command"]
 @click.option("--mnist", type=FILE, metavar="DATA.npz",
               help="File of test_images and test_labels, for --lenet.  [default: random images]")
 @click.option("--icarus/--no-icarus", default=True, show_default=True,
-              help="Run the small geometries and cells on Icarus too.")
+              help="Run the small geometries, cells and integer models on Icarus too.")
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Seed of all other networks and inputs, and of the choice of images.")
 @simulators_option
@@ -36,11 +36,12 @@ def onchip_command(lenet: Path | None, mnist: Path | None, icarus: bool, seed: i
 
     Each network is one program, from its input to its results: LeNet-5, a depthwise convolution of
     64 channels, all forms of pooling, and small or unusual geometries; and recurrent cells of all
-    kinds, of which a step is one program that keeps their states. Small ones also run on Icarus.
+    kinds, of which a step is one program that keeps their states; and integer models in ONNX. Small
+    ones also run on Icarus.
     Images, or steps, run back to back in Verilog. The bound of their cycles is the greater of
     broadcasts and entries of the busiest PE. The exit code is 1 if a result differs from the golden
-    model, or from the arithmetic of a host that computes node by node, of which only means may
-    differ, by one step of the result; or the cycles from the cycle model.
+    model, or from the arithmetic of a host that computes node by node, of which only means and
+    integers may differ, by one step of the result; or the cycles from the cycle model.
     """
     from eie_bench.onchip.all_cases import make_cases
     from eie_bench.onchip.measure import headline, measure_all, summarise
@@ -78,7 +79,7 @@ def _show(rows: "list[Row]", images: str) -> None:
         "part", "network", "simulator", "PEs", "layers", "local", "images", "cycles", "/ pixel",
         "predicted", "broadcasts", "entries", "/ bound", "compared", "differ", "steps",
         title=f"cycles of an image, or a step, back to back; entries: of the busiest PE; steps: "
-              f"largest difference from means of the host; images of LeNet-5: {images}"),
+              f"largest difference from means and integers of the host; images of LeNet-5: {images}"),
         [[row.part, row.name, row.engine, f"{row.n_pe}", f"{row.layers}", f"{row.local}",
           f"{row.images}", f"{row.cycles:,.0f}", f"{row.cycles / row.pixels:,.1f}",
           "–" if row.predicted is None else f"{row.predicted:,.0f}", f"{row.broadcasts:,.0f}",
