@@ -79,7 +79,7 @@ def _show(rows: "list[Row]", images: str) -> None:
         "part", "network", "simulator", "PEs", "layers", "local", "images", "cycles", "/ pixel",
         "predicted", "broadcasts", "entries", "/ bound", "compared", "differ", "steps",
         title=f"cycles of an image, or a step, back to back; entries: of the busiest PE; steps: "
-              f"largest difference from means and integers of the host; images of LeNet-5: {images}"),
+              f"largest difference from means and integers of a host; images of LeNet-5: {images}"),
         [[row.part, row.name, row.engine, f"{row.n_pe}", f"{row.layers}", f"{row.local}",
           f"{row.images}", f"{row.cycles:,.0f}", f"{row.cycles / row.pixels:,.1f}",
           "–" if row.predicted is None else f"{row.predicted:,.0f}", f"{row.broadcasts:,.0f}",
