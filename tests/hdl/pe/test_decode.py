@@ -68,9 +68,10 @@ def random_work(rng, config, *, tiles=12, columns=5):
 
 
 def decode(work, config):
-    """Expected output: (row, code, value, maximum) of an entry, (destination, relu, code) of an end.
+    """Expected output: (row, code, value, maximum) of an entry, (destination, relu, code) of an
+    end.
 
-    With ``scales``, the latter is entry 0 of the codebook of its tile.
+    With ``scales``, the code of an end is that of entry 0 of the codebook of its tile.
     """
     operations, starts, row = [], [], None
     for message in work:
