@@ -14,6 +14,7 @@ from eie_hdl.lib.skewed_sram import make_skewed_sram
 from eie_hdl.lib.sram import Sram
 from eie_hdl.numeric import limits, wrap
 from eie_hdl.pe.mac import Mac
+from eie_hdl.pe.row_words import RowWords
 from support.simulation import Unwatched, get, put
 
 CONFIGS = {
@@ -84,7 +85,7 @@ class MacAndMemories(wiring.Component):
             "accumulated": Out(1),
             **({"bias": In(Layouts.of(config).act_word)}
                if config.products or config.scales else {}),
-            **({"tile": In(1), "scale": Out(Mac.scale_layout(config)),
+            **({"tile": In(1), "scale": Out(RowWords.scale_layout(config)),
                 "quantiser": Out(Layouts.of(config).quantiser)} if config.scales else {}),
         })
 

@@ -64,8 +64,10 @@ def test_words_of_rows_are_selected(simulate, seed):
                 assert kind == "plain" or ctx.get(dut.factor) == expected[1], (number, kind)
             kind, _, lane, expected = steps[number - 3] if number >= 3 else IDLE
             if lane is not None:
-                shift = expected[2] % 16 if kind == "scale" else 0
-                assert ctx.get(dut.shift) == shift, (number, kind)
+                scale = ctx.get(dut.scale)
+                assert (scale.fraction, scale.shift) == (
+                    (expected[1] % 2 ** CONFIG.act_width, expected[2] % 16) if kind == "scale"
+                    else (0, 0)), (number, kind)
             kind, word, lane, _ = steps[number] if number < len(steps) else IDLE
             drains = lane is not None
             ctx.set(dut.word, word)
