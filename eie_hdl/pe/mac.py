@@ -5,7 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ACTS_PER_WORD, EIEConfig, clog2
-from ..format import SCALE_SHIFT_WIDTH, Layouts, reads_factors
+from ..format import Layouts, reads_factors
 from ..lib.carry_save import CarrySaveMultiplier
 from ..lib.data_register import data_register
 from ..lib.delayed import delayed
@@ -47,13 +47,11 @@ class Mac(wiring.Component):
     o : :py:`Out(stream.Signature(sum, always_ready=True))`
         Drained rows, ``mac_stages`` cycles after `i`: the accumulator `acc`, and `last` of the
         tile, with which `overflow` is set if any addition of the tile overflowed.
-    scale : :py:`Out(scale)`
-        Scale of a row, a cycle before it is at `o`, only with ``scales``; 0 without `scale`.
-    tile : :py:`In(1)`
-        Strobe, only with ``scales``: `i` has the address of entry 0 of the codebook of a tile whose
-        rows follow.
-    quantiser : :py:`Out(layouts.quantiser)`
-        This entry, in the next cycle, only with ``scales``.
+    scale : :py:`Out(RowWords.scale_layout(config))`
+        Scale of a row, a cycle before it is at `o`; 0 without `scale`. Only with ``scales``.
+    tile, quantiser : :py:`In(1)`, :py:`Out(layouts.quantiser)`
+        Strobe: `i` has the address of entry 0 of the codebook of a tile whose rows follow. In the
+        next cycle, it is the `quantiser`. Only with ``scales``.
     bias : :py:`In(layouts.act_word)`
         Word of biases that contains the one of a drained row, with `i`. It is the word of factors
         with the first row of a word that is multiplied or scaled, and the word of biases in the
@@ -77,11 +75,6 @@ class Mac(wiring.Component):
         """Payload of `o`."""
         return data.StructLayout({"acc": signed(config.acc_width), "last": 1, "overflow": 1})
 
-    @staticmethod
-    def scale_layout(config: EIEConfig) -> data.StructLayout:
-        """Payload of `scale`."""
-        return data.StructLayout({"fraction": config.act_width, "shift": SCALE_SHIFT_WIDTH})
-
     def __init__(self, config: EIEConfig):
         self._layouts = layouts = Layouts.of(config)
         self._config = config
@@ -95,7 +88,7 @@ class Mac(wiring.Component):
             "o": Out(stream.Signature(self.sum_layout(config), always_ready=True)),
             "bias": In(layouts.act_word),
             "accumulated": Out(1),
-            **({"scale": Out(self.scale_layout(config)), "tile": In(1),
+            **({"scale": Out(RowWords.scale_layout(config)), "tile": In(1),
                 "quantiser": Out(layouts.quantiser)} if config.scales else {}),
             "codebook": In(memory.ReadPort.Signature(
                 addr_width=clog2(config.n_codebooks << config.v_width), shape=layouts.weight)),
@@ -133,10 +126,7 @@ class Mac(wiring.Component):
         reads_entry = self.i.valid & ~self.i.p.drain
         if self._config.scales:
             reads_entry |= self.tile
-        m.d.comb += [
-            self.codebook.addr.eq(self.i.p.code),
-            self.codebook.en.eq(reads_entry),
-        ]
+        m.d.comb += [self.codebook.addr.eq(self.i.p.code), self.codebook.en.eq(reads_entry)]
         m.d.sync += [
             s1_valid.eq(self.i.valid),
             s1.eq(self.i.payload),
@@ -179,9 +169,8 @@ class Mac(wiring.Component):
     def _weigh_scaled(self, m, s1):
         """Return bias and weight of a drained row in stage 1. Pass its scale on, and entry 0."""
         m.submodules.words = words = RowWords(self._config)
-        power    = Signal(self._layouts.weight, reset_less=True)
-        weight   = Signal(self._layouts.weight, attrs={"keep": 1})    # that of an entry is late
-        fraction = Signal(self._config.act_width, reset_less=True)
+        power  = Signal(self._layouts.weight, reset_less=True)
+        weight = Signal(self._layouts.weight, attrs={"keep": 1})    # that of an entry is late
         m.d.comb += [
             words.word.eq(self.bias),
             words.lane.eq(self._lane),
@@ -189,13 +178,10 @@ class Mac(wiring.Component):
             words.pairs.eq(reads_factors(self._config, self.i.p)),
             words.scales.eq(self.i.p.scale),
             weight.eq(Mux(s1.multiply, words.factor, power) if self._config.products else power),
-            self.scale.fraction.eq(delayed(m, fraction, self._last + 1, "fraction")),
-            self.scale.shift.eq(delayed(m, words.shift, self._last, "shift")),
+            self.scale.eq(delayed(m, words.scale.as_value(), self._last, "scale")),
             self.quantiser.eq(self.codebook.data),
         ]
-        m.d.sync += [power.eq(1 << self.i.p.bias_shift), fraction.eq(words.factor)]
-        with m.If(~s1.scale):
-            m.d.sync += fraction.eq(0)
+        m.d.sync += power.eq(1 << self.i.p.bias_shift)
         return words.bias, weight
 
     def _weigh_product(self, m):

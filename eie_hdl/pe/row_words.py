@@ -12,7 +12,7 @@ __all__ = ["RowWords"]
 class RowWords(wiring.Component):
     """Selects bias, factor and shift of a drained row from the words that the drain reads.
 
-    Latency is one cycle, and three of a shift. A register for each lane is 0 unless it is that of
+    Latency is one cycle, and three of a scale. A register for each lane is 0 unless it is that of
     the row, so that none is selected.
 
     Parameters
@@ -34,8 +34,8 @@ class RowWords(wiring.Component):
         Bias of the row.
     factor : :py:`Out(layouts.value)`
         Factor of the row, if there are `pairs`.
-    shift : :py:`Out(SCALE_SHIFT_WIDTH)`
-        Shift of the row; 0 without `scales`.
+    scale : :py:`Out(scale)`
+        Factor and shift of the row, two cycles after `factor`; 0 without `scales`.
     """
     word: data.View
     lane: Signal
@@ -44,7 +44,12 @@ class RowWords(wiring.Component):
     scales: Signal
     bias: Signal
     factor: Signal
-    shift: Signal
+    scale: data.View
+
+    @staticmethod
+    def scale_layout(config: EIEConfig) -> data.StructLayout:
+        """Layout of `scale`."""
+        return data.StructLayout({"fraction": config.act_width, "shift": SCALE_SHIFT_WIDTH})
 
     def __init__(self, config: EIEConfig):
         self._layouts = layouts = Layouts.of(config)
@@ -56,7 +61,7 @@ class RowWords(wiring.Component):
             "scales": In(1),
             "bias":   Out(layouts.value),
             "factor": Out(layouts.value),
-            "shift":  Out(SCALE_SHIFT_WIDTH),
+            "scale":  Out(self.scale_layout(config)),
         })
 
     def elaborate(self, platform):
@@ -74,8 +79,13 @@ class RowWords(wiring.Component):
         shifts = Signal(data.ArrayLayout(SCALE_SHIFT_WIDTH, ACTS_PER_WORD), reset_less=True)
         with m.If(delayed(m, is_first, 1, "is_first")):
             m.d.sync += shifts.eq(Cat(value[:SCALE_SHIFT_WIDTH] for value in self.word))
+        s1_scales = delayed(m, self.scales, 1, "s1_scales")
+        s2_scales = delayed(m, s1_scales, 1, "s2_scales")
         s2_lane   = delayed(m, self.lane, 2, "lane")
-        s2_scales = delayed(m, self.scales, 2, "scales")
+        fraction  = Signal(len(self.factor), reset_less=True)
+        m.d.sync += fraction.eq(self.factor)
+        with m.If(~s1_scales):
+            m.d.sync += fraction.eq(0)
 
         later = range(1, ACTS_PER_WORD)
         m.d.comb += [
@@ -86,7 +96,8 @@ class RowWords(wiring.Component):
             self.factor.eq(self._select(m, "factor", {
                 "0": (self.word[0], is_first),
                 **{str(lane): (factors[lane], self.lane == lane) for lane in later}})),
-            self.shift.eq(self._select(m, "shift", {
+            self.scale.fraction.eq(delayed(m, fraction, 1, "fraction")),
+            self.scale.shift.eq(self._select(m, "shift", {
                 str(lane): (shift, s2_scales & (s2_lane == lane))
                 for lane, shift in enumerate(shifts)})),
         ]

@@ -12,6 +12,7 @@ from ..numeric import limits
 from .function_table import FunctionTable
 from .mac import Mac
 from .row_scale import GUARD_BITS, RowScale
+from .row_words import RowWords
 
 __all__ = ["WriteBack"]
 
@@ -60,7 +61,7 @@ class WriteBack(wiring.Component):
     i : :py:`In(stream.Signature(Mac.sum_layout(config), always_ready=True))`
         Rows, a multiple of four without ``loops``. With them, the rows of a tile that is not the
         last of its descriptor are followed by those of the next one, in the same word.
-    scale : :py:`In(Mac.scale_layout(config))`
+    scale : :py:`In(RowWords.scale_layout(config))`
         Scale of the row that follows in the next cycle, only with ``scales``.
     quantiser : :py:`In(layouts.quantiser)`
         Quantisation of a tile in the cycle after it has been accepted, only with ``scales``.
@@ -80,12 +81,11 @@ class WriteBack(wiring.Component):
     def __init__(self, config: EIEConfig):
         self._layouts = layouts = Layouts.of(config)
         self._config = config
-        #: Fraction bits that are kept for rounding.
         self._guard_bits = GUARD_BITS if config.scales else 1
         super().__init__({
             "tile":    In(stream.Signature(layouts.end)),
             "i":       In(stream.Signature(Mac.sum_layout(config), always_ready=True)),
-            **({"scale": In(Mac.scale_layout(config)), "quantiser": In(layouts.quantiser)}
+            **({"scale": In(RowWords.scale_layout(config)), "quantiser": In(layouts.quantiser)}
                if config.scales else {}),
             "written": Out(stream.Signature(1)),
             "stored":  Out(1),
@@ -133,8 +133,7 @@ class WriteBack(wiring.Component):
             s3_last.eq(s2_last),
         ]
 
-        finish = self._scale if config.scales else self._round
-        row = finish(m, s3, s3_valid, s3_last, relu)
+        row = (self._scale if config.scales else self._round)(m, s3, s3_valid, s3_last, relu)
         lane = Signal(range(ACTS_PER_WORD))    # of the row
         self._collect(m, lane, self._fill_up(m, lane, row) if config.loops else row, busy)
 
@@ -156,7 +155,7 @@ class WriteBack(wiring.Component):
         half      = Const(1)
         exceeds   = rounded[-1] != rounded[-2]
         if config.tables:
-            table = self._hold_table(m)
+            table = self._hold(m, "table", Table)
             row, lowers, is_tanh = self._apply_lowered(m, row, table, relu, s3.sign)
             half     = Cat(1, lowers).as_signed()
             # Beside the addition: from 3/4 of the range of tanh, all results are 1, or -1.
@@ -184,10 +183,8 @@ class WriteBack(wiring.Component):
     def _scale(self, m, s3, s3_valid, s3_last, relu):
         """Scale a row, and apply the function of the tile, if any."""
         begins = Signal()
-        scales = Signal(reset_less=True)
+        scales = self._hold(m, "scale", 1)
         m.d.sync += begins.eq(self.tile.valid & self.tile.ready)
-        with m.If(self.tile.valid & self.tile.ready):
-            m.d.sync += scales.eq(self.tile.p.scale)
         m.submodules.row_scale = scale = RowScale(self._config)
         m.d.comb += [
             scale.begins.eq(begins),
@@ -202,14 +199,16 @@ class WriteBack(wiring.Component):
             scale.i.p.last.eq(s3_last),
         ]
         row = _Row(scale.o.valid, scale.o.p.last, scale.o.p.value)
-        return self._apply_function(m, row, self._hold_table(m)) if self._config.tables else row
+        if self._config.tables:
+            row = self._apply_function(m, row, self._hold(m, "table", Table))
+        return row
 
-    def _hold_table(self, m):
-        """Return the function of the tile."""
-        table = Signal(Table, reset_less=True)
+    def _hold(self, m, name, shape):
+        """Return a field of the tile."""
+        field = Signal(shape, name=name, reset_less=True)
         with m.If(self.tile.valid & self.tile.ready):
-            m.d.sync += table.eq(self.tile.p.table)
-        return table
+            m.d.sync += field.eq(self.tile.p[name])
+        return field
 
     def _apply_function(self, m, row, table, **lowered):
         """Return a row after the function of its tile."""
@@ -282,10 +281,7 @@ class WriteBack(wiring.Component):
         with m.If(self.stored):
             m.d.sync += self.written.valid.eq(1)
         with m.If(self.written.valid & self.written.ready):
-            m.d.sync += [
-                busy.eq(0),
-                self.written.valid.eq(0),
-            ]
+            m.d.sync += [busy.eq(0), self.written.valid.eq(0)]
         with m.If(self.i.valid & self.i.p.last):
             m.d.sync += overflow.eq(self.i.p.overflow)
 

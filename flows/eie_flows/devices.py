@@ -140,9 +140,12 @@ def small_memories(config: EIEConfig) -> list[tuple[int, int]]:
 def count_multipliers(device: Device, config: EIEConfig) -> int:
     """Count the multipliers: one or more for each PE, by the bits of its factors.
 
-    With ``tables``, a further one interpolates.
+    With ``tables``, a further one interpolates. With ``scales``, others multiply what is drained.
     """
-    one, other = device.factors
-    return config.n_pe * (config.tables + min(
-        -(-config.act_width // a) * -(-config.codebook_width // b)
-        for a, b in ((one, other), (other, one))))
+    def of_product(width: int, other_width: int) -> int:
+        one, other = device.factors
+        return min(-(-width // a) * -(-other_width // b) for a, b in ((one, other), (other, one)))
+
+    of_scales = of_product(*[config.act_width + 2] * 2) if config.scales else 0
+    return config.n_pe * (of_product(config.act_width, config.codebook_width) + config.tables
+                          + of_scales)

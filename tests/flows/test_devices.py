@@ -68,6 +68,12 @@ def test_a_table_takes_a_multiplier():
     assert count_multipliers(ECP5, config) == 8
 
 
+@pytest.mark.parametrize("act_width, expected", [(9, 2), (16, 2), (17, 5), (24, 6)])
+def test_scales_take_multipliers_of_two_bits_more_than_an_activation(act_width, expected):
+    config = EIEConfig(n_pe=1, act_width=act_width, acc_width=42, loops=True, scales=True)
+    assert count_multipliers(ECP5, config) == expected
+
+
 @pytest.mark.parametrize("device, act_width, codebook_width, expected", [
     ("ecp5-85", 16, 16, 1), ("ecp5-85", 18, 18, 1), ("ecp5-85", 19, 18, 2), ("ecp5-85", 24, 24, 4),
     ("artix7-100", 24, 18, 1), ("artix7-100", 18, 24, 1), ("up5k", 17, 8, 2), ("asic", 24, 24, 1)])

@@ -9,6 +9,7 @@ import pytest
 
 from eie_hdl import config as config_module
 from eie_hdl.config import PRESETS, ConfigError, EIEConfig, clog2
+from eie_hdl.format import Layouts
 
 #: Least value, greatest value and power-of-two constraint of each size.
 RANGES = {
@@ -29,14 +30,15 @@ RANGES = {
     "mac_stages": (4, 5, False),
 }
 
-FLAGS = ("drop_empty_columns", "readback", "loops", "local", "maximum", "products", "tables")
+FLAGS = ("drop_empty_columns", "readback", "loops", "local", "maximum", "products", "tables",
+         "scales")
 
 #: Sizes that allow every other size its least and its greatest value.
 ROOMY = {"act_width": 4, "codebook_width": 4, "acc_depth": 4, "spmat_depth": 1024}
 
 NAMES = ("n_pe, v_width, z_width, entries_per_word, queue_depth, drop_empty_columns, act_width, "
          "codebook_width, acc_width, acc_depth, spmat_depth, ptr_depth, act_depth, n_codebooks, "
-         "program_depth, readback, mac_stages, loops, local, maximum, products, tables")
+         "program_depth, readback, mac_stages, loops, local, maximum, products, tables, scales")
 
 
 def refuses(message, make):
@@ -143,6 +145,35 @@ def test_the_operand_of_a_function_has_a_fraction_bit():
     refuses("act_width must be 6 or more if tables is true, not 5",
             lambda: EIEConfig(act_width=5, loops=True, tables=True))
     assert EIEConfig(act_width=6, loops=True, tables=True).tables
+
+
+def test_scales_are_those_of_loops():
+    refuses("loops must be true if scales is, as scales are those of loops",
+            lambda: EIEConfig(scales=True))
+    assert EIEConfig(loops=True, scales=True).scales
+
+
+def test_a_quantised_result_has_as_many_bits_as_a_zero_point():
+    refuses("act_width must be 9 or more if scales is true, not 8",
+            lambda: EIEConfig(act_width=8, loops=True, scales=True))
+    assert EIEConfig(act_width=9, loops=True, scales=True).scales
+
+
+@pytest.mark.parametrize("act_width, least", [(9, 12), (16, 12), (17, 13), (24, 13)])
+def test_an_entry_of_the_codebook_has_the_rounding_and_the_zero_point(act_width, least):
+    refuses(f"codebook_width must be 8 + clog2(act_width) = {least} or more if scales is true, "
+            f"not {least - 1}",
+            lambda: EIEConfig(act_width=act_width, codebook_width=least - 1, loops=True,
+                              scales=True))
+    config = EIEConfig(act_width=act_width, codebook_width=least, loops=True, scales=True)
+    assert Layouts.of(config).quantiser.size <= least
+
+
+@pytest.mark.parametrize("stages, expected", [(4, 3), (5, 4)])
+def test_scales_add_stages_to_the_write_back(stages, expected):
+    config = EIEConfig(mac_stages=stages, loops=True, scales=True)
+    assert config.scale_stages == expected
+    assert dataclasses.replace(config, scales=False).scale_stages == 0
 
 
 def test_configuration_cannot_be_changed():

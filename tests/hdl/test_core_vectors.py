@@ -1,4 +1,4 @@
-"""Core with products and tables, in Amaranth's simulator: vectors without a single activation.
+"""Core with products, tables and scales, in Amaranth's simulator: vectors without activations.
 
 A step of a recurrent cell is made of such tiles. Results are computed directly and by the golden
 model.
@@ -16,6 +16,7 @@ from eie_hdl.numeric import limits, round_shift, saturate, wrap
 from eie_sim.golden.model import GoldenModel
 from support.counting import counting
 from support.loop_machine import LoopMachine
+from support.row_scales import make_entry, scale_row
 from support.simulation import get_vector, image_words, nothing, put
 
 #: Small widths and memories.
@@ -27,9 +28,12 @@ SMALL = {"v_width": 2, "z_width": 2, "act_width": 8, "codebook_width": 8, "acc_w
 MACHINES = {
     "two PEs": EIEConfig(n_pe=2, **SMALL),
     "one PE, five stages": EIEConfig(n_pe=1, mac_stages=5, local=True, maximum=True, **SMALL),
-    "16 bits": EIEConfig(n_pe=2, **SMALL | {"act_width": 16, "codebook_width": 16,
-                                            "acc_width": 34}),
+    "16 bits": EIEConfig(n_pe=2, scales=True, **SMALL | {
+        "act_width": 16, "codebook_width": 16, "acc_width": 34, "n_codebooks": 4}),
 }
+
+#: Rounding and zero point of each codebook with scales.
+QUANTISERS = [(0, 100), (7, -128), (7, 127), (15, 0)]
 
 OPERATIONS = {Table.SIGMOID: Sigmoid(), Table.TANH: Tanh()}
 
@@ -53,12 +57,18 @@ class Vectors:
 
     def __init__(self, config, activations):
         self.config = config
-        self.machine = LoopMachine(config, np.ones((1, 1 << config.v_width), np.int64))
+        codebooks = np.ones((config.n_codebooks, 1 << config.v_width), np.int64)
+        if config.scales:
+            codebooks[:, 0] = [make_entry(config, *each) for each in QUANTISERS]
+        self.machine = LoopMachine(config, codebooks)
         self.machine.activations[:] = self.expected = activations.copy()
 
     def add(self, to, bias, *, n_rows, factor=None, table=Table.NONE, shift=0, relu=0, codes=None,
-            bias_shift=0):
-        """Add a tile of one pixel of `n_rows` rows, with activations of row 0 if it has `codes`."""
+            bias_shift=0, scale=None, codebook=0):
+        """Add a tile of one pixel of `n_rows` rows, with activations of row 0 if it has `codes`.
+
+        With `scale`, the row of fractions and shifts, it is quantised as its codebook says.
+        """
         n_pe, group = self.config.n_pe, self.machine.group
         has_codes = codes is not None
         codes = codes if has_codes else np.zeros((n_rows * n_pe, 1), np.int64)
@@ -66,10 +76,11 @@ class Vectors:
         self.machine.tile(
             codes, barrier=1, result_barrier=1,
             start={"source": 0 if has_codes else NOTHING, "last_word": 0, "last_lane": 3,
-                   "last_pe": n_pe - 1},
+                   "last_pe": n_pe - 1, "codebook": codebook},
             end={"destination": to, "bias": bias, "table": table.value, "shift": shift,
                  "relu": relu, "bias_shift": bias_shift,
-                 **({} if factor is None else {"multiply": 1, "factor": factor})},
+                 **({} if factor is None else {"multiply": 1, "factor": factor}),
+                 **({} if scale is None else {"scale": 1, "factor": scale})},
             # Its row of the map is before the first one.
             loop={"width": group, "length": n_columns, "y": 0 if has_codes else -1,
                   "last_slot": n_rows - 1})
@@ -79,8 +90,16 @@ class Vectors:
         acc = (codes != 0) @ act[:n_columns] if has_codes else np.zeros(n_rows * n_pe, np.int64)
         acc = acc + (take["bias"] << bias_shift if factor is None else
                      take["bias"] * take["factor"])
-        results = round_shift(wrap(acc, self.config.acc_width), shift)
+        acc = wrap(acc, self.config.acc_width)
+        results = round_shift(acc, shift)
         words = saturate(np.maximum(results, 0) if relu else results, self.config.act_width)
+        if scale is not None:
+            rounding, zero = QUANTISERS[codebook]
+            pairs = act[scale * group:][:2 * -(-len(acc) // group) * group].reshape(-1, 2, group)
+            fractions, shifts = (pairs[:, n].ravel() for n in range(2))
+            words = np.array([scale_row(self.config, *map(int, row), shift=shift, relu=relu,
+                                        rounding=rounding, zero=zero)
+                              for row in zip(acc, fractions, shifts)])
         if table is not Table.NONE:
             words = OPERATIONS[table].words(words, fracs=[self.config.act_width - 5],
                                             frac=self.config.act_width - 2)
@@ -178,6 +197,55 @@ def test_rows_after_the_last_one_are_zero_and_those_before_are_not(simulate, con
     group = 4 * config.n_pe
     written = vectors.expected[A * group:(A + 2) * group]
     assert written.tolist() == [zero] * 6 * config.n_pe + [0] * 2 * config.n_pe
+    vectors.send()
+    check(simulate, vectors)
+
+
+scaled = pytest.mark.parametrize("config", [config for config in MACHINES.values()
+                                            if config.scales], ids=["16 bits"])
+
+
+@scaled
+@pytest.mark.parametrize("stall", [0, 0.5])
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.full)
+                                          for seed in range(2, 9))])
+def test_tiles_of_all_kinds_alternate(simulate, config, seed, stall):
+    """Scaled ones of different codebooks, others, products, functions; without activations, too.
+
+    Rows that fill up the last word are 0, whatever the zero point of the tile.
+    """
+    rng = np.random.default_rng(seed)
+    vectors = Vectors(config, random_activations(rng, config))
+    n_rows = int(rng.choice([1, 5, 16, rng.integers(1, 17)]))
+    codes = rng.integers(0, 2, (n_rows * config.n_pe, 4))
+    vectors.add(A, 17, n_rows=n_rows, codes=codes, scale=21, codebook=1, shift=2)
+    vectors.add(B, 17, n_rows=n_rows, codes=codes, codebook=2, shift=2)
+    vectors.add(C, A, n_rows=n_rows, factor=B, codebook=1, shift=12)
+    vectors.add(D, C, n_rows=n_rows, scale=21, codebook=2, shift=1, bias_shift=2)
+    vectors.add(C, D, n_rows=n_rows, scale=21, codebook=0, relu=1, table=Table.TANH)
+    vectors.add(A, B, n_rows=n_rows, scale=21, codebook=1, relu=1)
+    vectors.add(D, A, n_rows=n_rows, codes=codes, scale=22, codebook=3, shift=3)
+    vectors.add(B, C, n_rows=n_rows, codebook=2, table=Table.SIGMOID)
+    vectors.add(D, C, n_rows=n_rows, scale=21, codebook=2, shift=31, table=Table.SIGMOID)
+    vectors.send()
+    check(simulate, vectors, stall=stall)
+
+
+@scaled
+@pytest.mark.parametrize("codebook", range(len(QUANTISERS)))
+@pytest.mark.parametrize("relu", [0, 1])
+def test_extremes_of_scales(simulate, config, codebook, relu):
+    """Factors of 1 and almost 2, shifts of 0 and 15, beyond the greatest one, and both limits."""
+    low, high = limits(config.act_width)
+    group = 4 * config.n_pe
+    activations = np.zeros(config.act_depth * group, np.int64)
+    activations[B * group:(B + 2) * group] = np.repeat([low, high, -1, 1], group // 2)
+    rows = activations[21 * group:25 * group].reshape(2, 2, group)
+    rows[:, 0], rows[:, 1] = np.resize([0, -1], group), np.resize([0, 0, 15, 15, -1], group)
+    vectors = Vectors(config, activations)
+    for to, shift in ((A, 0), (C, 7), (D, config.max_shift)):
+        vectors.add(to, B, n_rows=7, scale=21, codebook=codebook, shift=shift, relu=relu,
+                    bias_shift=min(shift, config.max_bias_shift))
     vectors.send()
     check(simulate, vectors)
 

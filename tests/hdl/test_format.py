@@ -14,6 +14,7 @@ from eie_hdl.format import (
     n_beats,
     n_elements,
     n_result_beats,
+    reads_factors,
 )
 
 
@@ -105,7 +106,7 @@ def test_a_start_keeps_its_maximum_beside_its_codebook():
 
 
 @pytest.mark.parametrize("name, fields", [
-    ("products", {"factor", "multiply"}), ("tables", {"table"})])
+    ("products", {"factor", "multiply"}), ("tables", {"table"}), ("scales", {"factor", "scale"})])
 def test_an_end_has_the_fields_of_results_only_with_their_parameter(name, fields):
     """In all bodies along the path, behind the others."""
     layouts, without = (Layouts.of(EIEConfig(loops=True, **{name: value}))
@@ -113,9 +114,29 @@ def test_an_end_has_the_fields_of_results_only_with_their_parameter(name, fields
     for end, other in [(layouts.end, without.end),
                        (layouts.descriptor.members["end"], without.descriptor.members["end"])]:
         assert end.members.keys() - other.members.keys() == fields
-    assert layouts.end.size - without.end.size == (10 if name == "products" else 2)
-    assert ("multiply" in layouts.operand.members) == (name == "products")
-    assert "multiply" not in without.operand.members
+    assert layouts.end.size - without.end.size == (2 if name == "tables" else 10)
+    for flag, parameter in (("multiply", "products"), ("scale", "scales")):
+        assert (flag in layouts.operand.members) == (name == parameter)
+        assert flag not in without.operand.members
+
+
+def test_products_and_scales_share_the_row_of_factors():
+    layouts = Layouts.of(EIEConfig(loops=True, products=True, scales=True))
+    assert [*layouts.end.members][-5:-2] == ["factor", "multiply", "scale"]
+
+
+@pytest.mark.parametrize("products", [False, True])
+@pytest.mark.parametrize("scales", [False, True])
+@pytest.mark.parametrize("multiply, scale", [(0, 0), (0, 1), (1, 0)])
+def test_factors_are_read_for_products_and_scales(products, scales, multiply, scale):
+    config = EIEConfig(loops=True, products=products, scales=scales)
+    end = {"multiply": multiply, "scale": scale}
+    assert reads_factors(config, end) == (products and multiply or scales and scale)
+
+
+def test_the_quantiser_is_in_the_low_bits_of_a_weight():
+    quantiser = Layouts.of(EIEConfig(loops=True, scales=True)).quantiser
+    assert quantiser.const({"rounding": 7, "zero": -128}).as_bits() == 0x80 << 4 | 7
 
 
 def test_every_instance_has_an_image(config):

@@ -40,16 +40,11 @@ def split_scale(config, acc, fraction, exponent, shift):
 
 
 def interleave(config, fractions, shifts):
-    """Return activations with the fractions and shifts of rows, four slots of each alternately.
-
-    Both are (n,), by column number, for any number of slots.
-    """
+    """Return activations with the words of rows, by column number: four slots of each in turn."""
     group = 4 * config.n_pe
-    words = np.zeros((-(-len(fractions) // group), 2, group), np.int64)
-    for place, numbers in enumerate((fractions, shifts)):
-        padded = np.concatenate([numbers, np.zeros(-len(numbers) % group, np.int64)])
-        words[:, place] = padded.reshape(-1, group)
-    return words.reshape(-1)
+    padded = [np.append(words, np.zeros(-len(words) % group, np.int64)).reshape(-1, group)
+              for words in (fractions, shifts)]
+    return np.stack(padded, axis=1).ravel()
 
 
 def clamp(number, width):

@@ -7,7 +7,7 @@ import pytest
 
 from eie_compiler.lowering.compile import compile_network
 from eie_compiler.random_networks import random_network
-from eie_hdl.config import MIN_TABLE_WIDTH, EIEConfig
+from eie_hdl.config import MIN_SCALE_WIDTH, MIN_TABLE_WIDTH, EIEConfig
 from eie_hdl.numeric import limits
 from eie_sim.cycles.model import predict_build
 from eie_sim.inference import infer
@@ -58,7 +58,9 @@ def test_a_random_machine_runs_random_convolutions(seed, icarus, simulators):
     config = dataclasses.replace(random_config(np.random.default_rng(seed)), loops=True,
                                  local=seed >= 4, maximum=seed % 4 > 1)
     config = dataclasses.replace(config, products=config.act_width <= config.codebook_width,
-                                 tables=seed % 2 == 1 and config.act_width >= MIN_TABLE_WIDTH)
+                                 tables=seed % 2 == 1 and config.act_width >= MIN_TABLE_WIDTH,
+                                 scales=config.act_width >= MIN_SCALE_WIDTH
+                                 and config.codebook_width >= 13)
     program = random_program(config, seed, n_images=3, n_buffers=1 + seed % 2)
     result = infer(program.build, program.inputs, words=True, engine="cocotb", simulator=icarus,
                    cache=simulators, load="images")

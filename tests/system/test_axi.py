@@ -19,8 +19,8 @@ TINY = PRESETS["tiny"]
 #: Wide activations: a row of the activation SRAM takes two beats of a packet.
 WIDE = dataclasses.replace(TINY, n_pe=2, act_width=17, acc_width=24)
 #: A descriptor takes several beats.
-LOOPS = dataclasses.replace(TINY, codebook_width=8, loops=True, local=True, maximum=True,
-                            products=True, tables=True)
+LOOPS = dataclasses.replace(TINY, act_width=9, codebook_width=12, acc_width=24, loops=True,
+                            local=True, maximum=True, products=True, tables=True, scales=True)
 
 
 def on_each(icarus, *, marks):

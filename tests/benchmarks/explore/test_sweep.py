@@ -27,7 +27,7 @@ def test_axes_are_read_in_order_and_each_value_once():
     (["n_pe=1", "n_pe=2"], "^n_pe must be set once only: separate its values by commas$"),
     (["n_pes=1"],
      "^n_pes is not a parameter; those are n_pe, v_width, .*, loops, local, maximum, products, "
-     "tables, mapping$"),
+     "tables, scales, mapping$"),
     (["n_pe=1,two"], "^n_pe must be set to integers, not 'two'$"),
     (["readback=1"], "^readback must be set to true or false, not '1'$"),
     (["mapping=random"], "^mapping must be set to balanced or interleaved, not 'random'$"),

@@ -82,7 +82,7 @@ def test_any_value_in_any_field_of_a_resealed_manifest_is_refused_or_right(saved
     # What another writer may choose, or leave out.
     assert all(path[0] == "report"
                or path[-1] in ("name", "patches", "nonnegative_inputs", "mac_stages", "loops",
-                               "local", "maximum", "products", "tables")
+                               "local", "maximum", "products", "tables", "scales")
                for path in accepted), accepted
 
 

@@ -43,7 +43,7 @@ class _Older(FakeMachine):
 
     def read(self, address):
         if address in [REGISTER[f"CONFIG_{name}"].address
-                       for name in ("LOOPS", "LOCAL", "MAXIMUM", "PRODUCTS", "TABLES")]:
+                       for name in ("LOOPS", "LOCAL", "MAXIMUM", "PRODUCTS", "TABLES", "SCALES")]:
             raise BusError("Read was answered with SLVERR")
         return super().read(address)
 
@@ -54,9 +54,10 @@ def test_a_machine_of_version_2_0_has_no_loops():
     assert Accelerator(older).config == TINY
 
 
-@pytest.mark.parametrize("name", ["", "local", "maximum", "products", "tables"])
+@pytest.mark.parametrize("name", ["", "local", "maximum", "products", "tables",
+                                  "scales"])
 def test_a_machine_of_version_2_1_may_have_loops(name):
-    config = dataclasses.replace(TINY, codebook_width=8, loops=True,
+    config = dataclasses.replace(TINY, act_width=9, codebook_width=12, acc_width=21, loops=True,
                                  **({name: True} if name else {}))
     newer = FakeMachine(config)
     newer.set("VERSION", major=2, minor=1)

@@ -178,6 +178,38 @@ def test_factors_and_tables_have_their_edges(simulate, send, changes, error):
     simulate(dut, bench)
 
 
+@pytest.mark.parametrize("products", [False, True])
+@pytest.mark.parametrize("send, changes, error", [
+    (0, {"factor": 60, "scale": 1}, Error.NONE),    # the last four rows of the memory
+    (0, {"factor": 61, "scale": 1}, Error.BAD_DESCRIPTOR),
+    (0, {"factor": 63, "scale": 1}, Error.BAD_DESCRIPTOR),
+    (0, {"factor": 63}, Error.NONE),
+    (0, {"factor": 62, "scale": 1, "last_word": 0, "last_lane": 0}, Error.NONE),
+    (0, {"factor": 63, "scale": 1, "last_word": 0, "last_lane": 0}, Error.BAD_DESCRIPTOR),
+    (0, {"bias": 63, "scale": 1}, Error.BAD_DESCRIPTOR),
+    (0, {"factor": 62, "multiply": 1}, Error.NONE),
+    (0, {"factor": 0, "multiply": 1, "scale": 1}, Error.BAD_DESCRIPTOR),
+    (1, {"factor": 63, "multiply": 1, "scale": 1}, Error.NONE),
+])
+def test_a_tile_that_scales_reads_twice_as_many_rows(simulate, products, send, changes, error):
+    if "multiply" in changes and not products:
+        pytest.skip("no products")
+    config = dataclasses.replace(CONFIGS["tiny"], act_width=9, codebook_width=12, acc_width=24,
+                                 loops=True, products=products, scales=True)
+    assert config.act_depth == 64
+    dut = DescriptorCheck(config)
+
+    async def bench(ctx):
+        ctx.set(dut.descriptor, {
+            "start": {"send": send}, "valid": 1, "end": {"last_word": 1, "last_lane": 1, **changes},
+            "loop": {name: LOOP[name] for name in ("width", "length", "columns", "last_slot")}})
+        ctx.set(dut.destination, 59)
+        await ctx.tick()
+        assert Error(ctx.get(dut.code)) is error
+
+    simulate(dut, bench)
+
+
 #: A local loop of 3 segments of 12 columns, with 9 pointers before the last.
 LOCAL = {"x": -8, "x_step": 4, "y": -16, "y_step": 32, "segment_step": 16, "width": 16,
          "length": 12, "columns": 36, "last_slot": 17, "local": 1}

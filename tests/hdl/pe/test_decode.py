@@ -14,6 +14,7 @@ CONFIGS = {
     "default": EIEConfig(),
     "loops": EIEConfig(loops=True),
     "maximum": EIEConfig(loops=True, maximum=True),
+    "scales": EIEConfig(loops=True, scales=True),
     "narrowest": EIEConfig(n_pe=1, v_width=2, z_width=2, acc_depth=4, entries_per_word=1,
                            n_codebooks=1),
     "widest": EIEConfig(v_width=8, z_width=8, acc_depth=1024, n_codebooks=256),
@@ -67,14 +68,19 @@ def random_work(rng, config, *, tiles=12, columns=5):
 
 
 def decode(work, config):
-    """Expected output: (row, code, value, maximum) of an entry, (destination, relu) of an end."""
+    """Expected output: (row, code, value, maximum) of an entry, (destination, relu, code) of an
+    end.
+
+    With ``scales``, the code of an end is that of entry 0 of the codebook of its tile.
+    """
     operations, starts, row = [], [], None
     for message in work:
         body = message["body"]
         if message["kind"] is Kind.START:
             starts.append(body["start"])
         elif message["kind"] is Kind.END:
-            operations.append((body["end"]["destination"], body["end"].get("relu", 0)))
+            code = starts[0]["codebook"] * 2**config.v_width if config.scales else None
+            operations.append((body["end"]["destination"], body["end"].get("relu", 0), code))
             starts = starts[body["end"].get("ends_loop", 1):]
         else:
             v, z = message["entry"]["v"], message["entry"]["z"]
@@ -85,9 +91,10 @@ def decode(work, config):
     return operations
 
 
-def seen(operation):
+def seen(operation, config):
     if operation.is_end:
-        return operation.body.end.destination, operation.body.end.relu
+        end = operation.body.end
+        return end.destination, end.relu, operation.code if config.scales else None
     maximum = operation.maximum if "maximum" in operation.shape().members else None
     return operation.row, operation.code, operation.body.activation.value, maximum
 
@@ -115,7 +122,7 @@ def test_rows_and_codes_follow_the_model(simulate, stalls, name):
 
     async def consumer(ctx):
         received = await get(ctx, dut.o, len(expected), stall=stalls.output)
-        assert [seen(operation) for operation in received] == expected
+        assert [seen(operation, config) for operation in received] == expected
         await nothing(ctx, dut.o)
 
     async def observer(ctx):
@@ -182,7 +189,7 @@ def test_throughput_and_latency_are_one_cycle(simulate):
             goes_on = message["kind"] is not Kind.START and not is_padding
             assert ctx.get(dut.o.valid) == goes_on
             if goes_on:
-                assert seen(ctx.get(dut.o.payload)) == next(expected)
+                assert seen(ctx.get(dut.o.payload), config) == next(expected)
         assert next(expected, None) is None
 
     simulate(dut, bench)

@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from eie_hdl.config import ACTS_PER_WORD, PRESETS, EIEConfig
-from eie_hdl.format import Layouts
+from eie_hdl.format import Layouts, reads_factors
 from eie_hdl.lib.sram import Sram
 from eie_hdl.pe.drain import Drain
 from support.simulation import get, put
@@ -21,6 +21,11 @@ CONFIGS = {
     "products": EIEConfig(n_pe=2, acc_depth=16, act_depth=40, loops=True, products=True),
     "products of one word": EIEConfig(n_pe=1, acc_depth=4, act_depth=5, v_width=2, n_codebooks=1,
                                       loops=True, maximum=True, products=True),
+    "scales": EIEConfig(n_pe=2, acc_depth=16, act_depth=40, loops=True, scales=True),
+    "scales of one word": EIEConfig(n_pe=1, acc_depth=4, act_depth=7, v_width=2, n_codebooks=1,
+                                    loops=True, scales=True),
+    "products and scales": EIEConfig(n_pe=2, acc_depth=64, act_depth=70, loops=True, maximum=True,
+                                     products=True, scales=True),
     "one-word": EIEConfig(n_pe=1, acc_depth=4, act_depth=5, v_width=2, n_codebooks=1),
 }
 
@@ -30,7 +35,7 @@ class DrainAndSram(wiring.Component):
 
     def __init__(self, config, biases):
         self._layouts = layouts = Layouts.of(config)
-        self._products = config.products
+        self._config = config
         self._drain = Drain(config)
         width = layouts.act_word.size
         self._sram = Sram(width=width, depth=config.act_depth, init=[
@@ -41,6 +46,7 @@ class DrainAndSram(wiring.Component):
             "tile": Out(stream.Signature(layouts.end)),
             "o":    Out(stream.Signature(layouts.operand, always_ready=True)),
             "weight": Out(layouts.value),
+            "shift": Out(layouts.value),
             "hold": Out(1),
             "read": Out(1),
             "row":  Out(len(self._drain.bias.addr)),
@@ -56,8 +62,8 @@ class DrainAndSram(wiring.Component):
         lane, word = drain.o.p.row[:2], self._layouts.act_word(sram.r.data)
         with m.If(drain.o.p.drain):    # as in the MAC
             m.d.comb += self.o.p.value.eq(word[lane])
-        if self._products:
-            self._multiply(m, drain, lane, word)
+        if self._config.products or self._config.scales:
+            self._select_factor(m, drain, lane, word)
         other = Signal.like(sram.r.addr)
         m.d.sync += other.eq(Mux(other == sram.depth - 1, 0, other + 1))
         m.d.comb += [
@@ -70,16 +76,25 @@ class DrainAndSram(wiring.Component):
         ]
         return m
 
-    def _multiply(self, m, drain, lane, word):
-        """Keep the factors of a word from its first row, and the biases from the cycle before."""
+    def _select_factor(self, m, drain, lane, word):
+        """Keep the factors of a word from its first row, and the biases from the cycle before.
+
+        The shift of a row is that of the word that is read in its first row, two cycles later.
+        """
         factors, biases = (Signal(self._layouts.act_word) for _ in range(2))
         with m.If(lane == 0):
             m.d.sync += factors.eq(word)
         with m.If(~drain.o.valid | (lane == 3)):
             m.d.sync += biases.eq(word)
-        with m.If(drain.o.p.drain & drain.o.p.multiply):
+        with m.If(drain.o.p.drain & reads_factors(self._config, drain.o.p)):
             m.d.comb += [self.o.p.value.eq(Mux(lane == 0, word[0], factors[lane])),
                          self.weight.eq(biases[lane])]
+        shifts, was_first = Signal(self._layouts.act_word), Signal()
+        lanes = [Signal(2, name=f"lane_{n}") for n in range(2)]
+        m.d.sync += [was_first.eq(lane == 0), lanes[0].eq(lane), lanes[1].eq(lanes[0])]
+        with m.If(was_first):
+            m.d.sync += shifts.eq(word)
+        m.d.comb += self.shift.eq(shifts[lanes[1]])
 
 
 def random_biases(rng, config):
@@ -103,8 +118,17 @@ def end(rng, config):
         "bias": rng.randint(0, config.act_depth - n_words), "relu": rng.randrange(2),
         "shift": rng.randint(0, config.max_shift),
         "bias_shift": rng.randint(0, config.max_bias_shift), **last_lane,
-        **({"factor": rng.randint(0, config.act_depth - n_words), "multiply": rng.randrange(2)}
-           if config.products else {})}}}
+        **random_factor(rng, config, n_words)}}}
+
+
+def random_factor(rng, config, n_words):
+    """Fields of an end that multiplies, or scales, or neither."""
+    names = [name for name, exists in (("multiply", config.products), ("scale", config.scales))
+             if exists]
+    chosen = rng.choice([*names, None])
+    n_factors = n_words * (1 + (chosen == "scale"))
+    return {"factor": rng.randint(0, config.act_depth - n_factors),
+            **{name: int(name == chosen) for name in names}} if names else {}
 
 
 def random_operations(rng, config, tiles=6):
@@ -135,6 +159,11 @@ def operands(operations, biases):
                 if fields.get("multiply"):
                     factor = biases[fields["factor"] + word][lane]
                     yield "product", row, bias, factor, row == n_rows - 1
+                elif fields.get("scale"):
+                    fraction, shift = (biases[fields["factor"] + 2 * word + n][lane]
+                                       for n in range(2))
+                    yield ("scaled", row, bias, fraction, row == n_rows - 1,
+                           fields["bias_shift"], shift)
                 else:
                     yield "row", row, bias, fields["bias_shift"], row == n_rows - 1
 
@@ -142,6 +171,10 @@ def operands(operations, biases):
 def reads(fields):
     """Rows that are read for a tile, in order."""
     words = range(fields["last_word"] + 1)
+    if fields.get("scale"):
+        factor = fields["factor"]
+        return [row for word in words for row in (
+            fields["bias"] + word, factor + 2 * word, factor + 2 * word + 1)]
     names = ("bias", "factor") if fields.get("multiply") else ("bias",)
     return [fields[name] + word for word in words for name in names]
 
@@ -155,8 +188,12 @@ def seen(operand, weight=0):
     if operand.discard:
         assert not operand.last
         return "clear", operand.row
-    if "multiply" in operand.shape().members and operand.multiply:
+    members = operand.shape().members
+    if "multiply" in members and operand.multiply:
         return "product", operand.row, weight, operand.value, bool(operand.last)
+    if "scale" in members and operand.scale:
+        return ("scaled", operand.row, weight, operand.value, bool(operand.last),
+                operand.bias_shift)
     return "row", operand.row, operand.value, operand.bias_shift, bool(operand.last)
 
 
@@ -179,13 +216,15 @@ def test_operands_and_tiles_follow_the_model(simulate, stalls, name):
         assert received == [Layouts.of(config).end.const(tile) for tile in tiles]
 
     async def consumer(ctx):
-        received = []
-        while len(received) < len(expected):
-            *_, operand, valid, weight = await ctx.tick().sample(dut.o.payload, dut.o.valid,
-                                                                 dut.weight)
+        received, cycles = [], []
+        while len(received) < len(expected) or len(cycles) < received[-1][0] + 3:
+            *_, operand, valid, weight, shift = await ctx.tick().sample(
+                dut.o.payload, dut.o.valid, dut.weight, dut.shift)
             if valid:
-                received.append(seen(operand, weight))
-        assert received == expected
+                received.append((len(cycles), seen(operand, weight)))
+            cycles.append(shift)    # of the row two cycles before
+        assert [(*row, cycles[cycle + 2]) if row[0] == "scaled" else row
+                for cycle, row in received] == expected
 
     rows = []
 
@@ -266,15 +305,17 @@ def test_rows_wait_until_their_tile_is_accepted_then_come_one_per_cycle(simulate
     simulate(dut, bench)
 
 
-@pytest.mark.parametrize("multiply", [0, 1])
-def test_a_tile_that_multiplies_takes_one_cycle_more(simulate, multiply):
+@pytest.mark.parametrize("name, flag, value", [
+    ("products", "multiply", 0), ("products", "multiply", 1), ("scales", "scale", 0),
+    ("scales", "scale", 1)])
+def test_a_tile_that_multiplies_or_scales_takes_one_cycle_more(simulate, name, flag, value):
     """In the cycle before its first row, the SRAM is held, and no entry passes."""
-    config = CONFIGS["products"]
+    config = CONFIGS[name]
     rng = random.Random(5)
     biases = random_biases(rng, config)
     tile, after = end(rng, config), entry(rng, config)
     tile["body"]["end"] |= {"last_word": 3, "last_lane": 2, "bias": 7, "factor": 31,
-                            "multiply": multiply}
+                            flag: value}
     rows = list(operands([tile], biases))
     dut = DrainAndSram(config, biases)
 
@@ -285,12 +326,12 @@ def test_a_tile_that_multiplies_takes_one_cycle_more(simulate, multiply):
         ctx.set(dut.tile.ready, 1)
         await ctx.tick()
         ctx.set(dut.i.payload, after)
-        for _ in range(multiply):
+        for _ in range(value):
             assert ctx.get(dut.hold) and not ctx.get(dut.o.valid) and not ctx.get(dut.i.ready)
             await ctx.tick()
         for row in rows:
             assert ctx.get(dut.o.valid) and ctx.get(dut.hold) and not ctx.get(dut.i.ready)
-            assert seen(ctx.get(dut.o.payload), ctx.get(dut.weight)) == row
+            assert seen(ctx.get(dut.o.payload), ctx.get(dut.weight)) == row[:6]
             await ctx.tick()
         assert ctx.get(dut.o.valid) and ctx.get(dut.i.ready) and not ctx.get(dut.hold)
 

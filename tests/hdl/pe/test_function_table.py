@@ -22,9 +22,9 @@ WIDE = (12, 13, 14, 15)
 WIDEST = (17, 18, 19, 21, 24)
 
 
-def configure(width, stages=4):
-    return EIEConfig(act_width=width, codebook_width=4, acc_width=60, loops=True, tables=True,
-                     mac_stages=stages)
+def configure(width, stages=4, *, scales=False):
+    return EIEConfig(act_width=width, codebook_width=13 if scales else 4, acc_width=60, loops=True,
+                     tables=True, mac_stages=stages, scales=scales)
 
 
 def expect(table, words, width):
@@ -47,17 +47,18 @@ def operands(table, words, width):
 def apply(simulate, config, table, words, *, stall=0.0, seed=0):
     """Results of the component for words in successive cycles, or with pauses."""
     dut, rng, results = FunctionTable(config), random.Random(seed), []
-    taken = operands(table, words, config.act_width)
+    # With scales, words come as they are.
+    taken = words if config.scales else operands(table, words, config.act_width)
 
     async def producer(ctx):
         ctx.set(dut.table, table)
         for number, (word, operand) in enumerate(zip(words.tolist(), taken.tolist())):
             while rng.random() < stall:
                 ctx.set(dut.i.valid, 0)
-                ctx.set(dut.i.payload.as_value(), rng.getrandbits(config.act_width + 2))
+                ctx.set(dut.i.payload.as_value(), rng.getrandbits(dut.i.payload.shape().size))
                 await ctx.tick()
-            ctx.set(dut.i.payload, {"value": operand, "negative": word < 0,
-                                    "last": number % 3 == 0})
+            negative = {} if config.scales else {"negative": word < 0}
+            ctx.set(dut.i.payload, {"value": operand, **negative, "last": number % 3 == 0})
             ctx.set(dut.i.valid, 1)
             await ctx.tick()
         ctx.set(dut.i.valid, 0)
@@ -86,18 +87,29 @@ def test_every_word_has_the_result_of_the_operation(simulate, table, width):
         assert found == expect(table, words, width).tolist()
 
 
+@pytest.mark.parametrize("width", [9, 11, *(pytest.param(width, marks=pytest.mark.full)
+                                             for width in (10, 12, 13, 14, 15, 16))])
+@pytest.mark.parametrize("table", [Table.SIGMOID, Table.TANH])
+def test_every_word_that_comes_as_it_is_has_the_result_of_the_operation(simulate, table, width):
+    low, high = limits(width)
+    for words in np.split(np.arange(low, high + 1), max(1, 1 << width >> 12)):
+        found = apply(simulate, configure(width, scales=True), table, words)
+        assert found == expect(table, words, width).tolist()
+
+
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.full)
                                        for seed in range(1, 9))])
 @pytest.mark.parametrize("width", [*WIDE, *WIDEST])
+@pytest.mark.parametrize("scales", [False, True])
 @pytest.mark.parametrize("table", [Table.SIGMOID, Table.TANH])
-def test_words_have_the_results_of_the_operation(simulate, table, width, seed):
+def test_words_have_the_results_of_the_operation(simulate, table, scales, width, seed):
     """Around zero, at both ends, where tanh ends, and any."""
     low, high = limits(width)
     rng = np.random.default_rng([width, seed])
     words = np.concatenate([
         *(center + np.arange(-40, 40) for center in (0, low // 2, high // 2)),
         low + np.arange(40), high - np.arange(40), rng.integers(low, high + 1, 600)])
-    found = apply(simulate, configure(width, 4 + seed % 2), table, words)
+    found = apply(simulate, configure(width, 4 + seed % 2, scales=scales), table, words)
     assert found == expect(table, words, width).tolist()
 
 

@@ -14,6 +14,7 @@ from eie_hdl.lib.skewed_sram import make_skewed_sram
 from eie_hdl.lib.sram import Sram
 from eie_hdl.numeric import limits, wrap
 from eie_hdl.pe.mac import Mac
+from eie_hdl.pe.row_words import RowWords
 from support.simulation import Unwatched, get, put
 
 CONFIGS = {
@@ -48,6 +49,15 @@ PRODUCT_CONFIGS = {name: dataclasses.replace(config, loops=True, products=True)
     "narrow activations": EIEConfig(act_width=4, codebook_width=11, acc_width=15, acc_depth=4),
 }.items()}
 
+#: Machines whose rows can be scaled, with products and without.
+SCALE_CONFIGS = {
+    "default": EIEConfig(loops=True, scales=True),
+    "narrowest": EIEConfig(act_width=9, codebook_width=12, acc_width=21, acc_depth=4,
+                           n_codebooks=2, v_width=2, loops=True, maximum=True, scales=True),
+    "with products": EIEConfig(act_width=9, codebook_width=12, acc_width=24, acc_depth=16,
+                               loops=True, products=True, scales=True),
+}
+
 ALL_STAGES = pytest.mark.parametrize("stages", [4, 5])
 
 
@@ -58,7 +68,8 @@ def with_stages(config, stages):
 class MacAndMemories(wiring.Component):
     """Mac, its codebook memory and its accumulators, with given contents.
 
-    With ``products``, words of biases are those of `bias`; else they are made from operands.
+    With ``products`` or ``scales``, words of biases are those of `bias`; else they are made from
+    operands.
     """
 
     def __init__(self, config, codebook, accumulators=()):
@@ -72,7 +83,10 @@ class MacAndMemories(wiring.Component):
             "i": In(stream.Signature(Layouts.of(config).operand, always_ready=True)),
             "o": Out(stream.Signature(Mac.sum_layout(config), always_ready=True)),
             "accumulated": Out(1),
-            **({"bias": In(Layouts.of(config).act_word)} if config.products else {}),
+            **({"bias": In(Layouts.of(config).act_word)}
+               if config.products or config.scales else {}),
+            **({"tile": In(1), "scale": Out(RowWords.scale_layout(config)),
+                "quantiser": Out(Layouts.of(config).quantiser)} if config.scales else {}),
         })
 
     def elaborate(self, platform):
@@ -88,6 +102,9 @@ class MacAndMemories(wiring.Component):
         m.d.comb += [
             self.accumulated.eq(mac.accumulated),
         ]
+        if "tile" in self.signature.members:
+            m.d.comb += [mac.tile.eq(self.tile), self.scale.eq(mac.scale),
+                         self.quantiser.eq(mac.quantiser)]
         if "bias" in self.signature.members:
             m.d.comb += mac.bias.eq(self.bias)
             return m
@@ -300,6 +317,110 @@ def test_products_of_activations_follow_the_model(simulate, name, n_rows, stages
         assert seen(await get(ctx, dut.o, len(expected))) == expected
 
     simulate(dut, producer, consumer)
+
+
+def drained_scales(rng, config, n_rows):
+    """Drained rows, each with a `fraction` and a word with its shift."""
+    return [{**drained(row, random_number(rng, config.act_width), n_rows, scale=1,
+                       bias_shift=rng.randint(0, config.max_bias_shift)),
+             "fraction": random_number(rng, config.act_width),
+             "shift": random_number(rng, config.act_width) ^ rng.randrange(16)}
+            for row in range(n_rows)]
+
+
+def scale_cycles(rng, config, tiles):
+    """Yield the operand, the word and the strobe of a tile of each cycle, for tiles of all kinds.
+
+    The strobe has the codebook of a tile in which entry 0 is read. What must not matter is random.
+    """
+    def random_word():
+        return [random_number(rng, config.act_width) for _ in range(4)]
+
+    def word(rows, name, first):
+        found = [row[name] for row in rows[first:first + 4]]
+        return found + random_word()[len(found):]
+
+    for entries, rows, codebook in tiles:
+        for entry in entries:
+            yield entry, random_word(), None
+        yield None, random_word(), codebook
+        has_pairs = rows[0].get("scale") or rows[0].get("multiply")
+        second = next((name for name in ("fraction", "factor") if name in rows[0]), "value")
+        if has_pairs:
+            yield None, word(rows, "value", 0), None
+        for number, row in enumerate(rows):
+            lane = number % 4
+            if lane == 0 or not has_pairs:
+                offered = word(rows, second, number - lane)
+            elif lane == 1 and row.get("scale"):
+                offered = word(rows, "shift", number - 1)
+            else:
+                offered = word(rows, "value", number - lane + 4) if lane == 3 else random_word()
+            fields = {name: value for name, value in row.items()
+                      if name not in ("fraction", "shift", "factor")}
+            yield {**fields, "value": 0}, offered, None
+        # It may be the word of shifts of a last word with a single row.
+        if rows[-1].get("scale") and len(rows) % 4 == 1:
+            yield None, word(rows, "shift", len(rows) - 1), None
+
+
+@ALL_STAGES
+@pytest.mark.parametrize("name", SCALE_CONFIGS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_scale_precedes_its_row_and_a_quantiser_its_tile(simulate, name, stages, seed):
+    """It is 0 in tiles that do not scale. Weights of scaled rows are powers of two."""
+    config = with_stages(SCALE_CONFIGS[name], stages)
+    rng = random.Random(seed)
+    codebook = random_codebook(rng, config)
+    tiles = []
+    for count in [0, 1, 0, 5, 20, 0, 0, 3, 0, 1]:
+        n_rows = rng.randint(1, min(config.acc_depth, 9))
+        rows = random_tile(rng, config, codebook, n_rows, count)
+        entries, rows = rows[:count], rows[count:]
+        kind = rng.choice(["plain", "scale", "scale", *["product"] * config.products])
+        if kind == "scale":
+            rows = drained_scales(rng, config, n_rows)
+        elif kind == "product":
+            rows = [{"factor": row.pop("bias"), **row}
+                    for row in drained_products(rng, config, n_rows)]
+        tiles.append((entries, rows, rng.randrange(config.n_codebooks)))
+    operands = [{**operand, "bias": operand["factor"]} if "factor" in operand else operand
+                for entries, rows, _ in tiles for operand in entries + rows]
+    sums = accumulate(config, codebook, operands)
+    scales = [(row.get("fraction", 0) % (1 << config.act_width), row.get("shift", 0) % 16)
+              for _, rows, _ in tiles for row in rows]
+    entries_0 = [codebook[number << config.v_width] for *_, number in tiles]
+    width = Layouts.of(config).quantiser.size
+    dut, found_sums, found_scales, found_entries = MacAndMemories(config, codebook), [], [], []
+
+    async def producer(ctx):
+        await put(ctx, dut.i, clearing(rng, config))
+        for operand, word, tile in scale_cycles(rng, config, tiles):
+            ctx.set(dut.bias, word)
+            ctx.set(dut.tile, tile is not None)
+            if operand is None:
+                ctx.set(dut.i.payload, {"code": (tile or 0) << config.v_width})
+                await ctx.tick()
+            else:
+                await put(ctx, dut.i, [operand])
+        ctx.set(dut.tile, 0)
+        await ctx.tick().repeat(config.mac_stages + 2)
+
+    async def record(ctx):
+        before, had_tile = None, False
+        async for *_, valid, payload, scale, tile, quantiser in ctx.tick().sample(
+                dut.o.valid, dut.o.payload, dut.scale, dut.tile, dut.quantiser.as_value()):
+            if valid:
+                found_sums.append(payload)
+                found_scales.append((before.fraction, before.shift))
+            if had_tile:
+                found_entries.append(quantiser)
+            before, had_tile = scale, tile
+
+    simulate(dut, producer, background=[record])
+    assert seen(found_sums) == sums
+    assert found_scales == scales
+    assert found_entries == [entry % (1 << width) for entry in entries_0]
 
 
 @ALL_STAGES

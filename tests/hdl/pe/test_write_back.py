@@ -11,6 +11,7 @@ from eie_hdl.format import Layouts, Table
 from eie_hdl.numeric import limits, relu, round_shift, saturate
 from eie_hdl.pe.write_back import WriteBack
 from eie_sim.golden.tables import apply_table
+from support.row_scales import scale_row
 from support.simulation import get, nothing, put
 
 SMALL = EIEConfig(act_width=4, codebook_width=4, acc_width=8, act_depth=64, acc_depth=4)
@@ -34,6 +35,16 @@ TABLE_CONFIGS = {
 }
 
 
+#: Machines whose rows can be scaled, with tables and without.
+SCALE_CONFIGS = {
+    "narrowest": EIEConfig(n_pe=1, act_width=9, codebook_width=12, acc_width=30, act_depth=64,
+                           loops=True, scales=True),
+    "default": EIEConfig(act_depth=64, loops=True, tables=True, scales=True),
+    "widest": dataclasses.replace(CONFIGS["widest"], loops=True, tables=True, scales=True),
+    "five stages": EIEConfig(act_depth=64, mac_stages=5, loops=True, tables=True, scales=True),
+}
+
+
 #: Machines with loops.
 LOOP_CONFIGS = {"loops": dataclasses.replace(CONFIGS["tiny"], loops=True),
                 **{f"tables, {name}": config for name, config in TABLE_CONFIGS.items()}}
@@ -43,6 +54,13 @@ def finish(acc, fields, width):
     value = round_shift(acc, fields["shift"])
     word = saturate(relu(value) if fields["relu"] else value, width)
     return int(apply_table(fields.get("table", 0), np.array(word), width))
+
+
+def finish_scaled(row, fields, quantiser, config):
+    """Return the word of a row (accumulator, fraction, shift), with that of the tile's codebook."""
+    rounds = quantiser if fields["scale"] else {"rounding": 0, "zero": 0}
+    word = scale_row(config, *row, shift=fields["shift"], relu=fields["relu"], **rounds)
+    return int(apply_table(fields.get("table", 0), np.array(word), config.act_width))
 
 
 def random_acc(rng, config, shift):
@@ -191,6 +209,88 @@ def test_rows_of_the_tiles_of_a_loop_follow_one_another(simulate, stalls, name):
     assert [stored[number] for number in ends] == [
         sum(-(-sum(len(accs) for _, accs, _ in loop) // ACTS_PER_WORD)
             for loop in loops[:number + 1]) for number in range(len(loops))]
+
+
+def random_scaled_loop(rng, config):
+    """Fields, quantiser and rows of the tiles of one descriptor, of which half scale."""
+    width = config.act_width
+    quantiser = {"rounding": rng.choice([0, width // 2, rng.randrange(1, 9)]),
+                 "zero": rng.choice([-128, 127, rng.randint(-128, 127)])}
+    scale = rng.randrange(2)
+
+    def row(acc):
+        if not scale:
+            return acc, 0, 0
+        return (acc, rng.choice([0, (1 << width) - 1, rng.randrange(1 << width)]),
+                rng.choice([0, 15, rng.randrange(16)]))
+
+    return [(fields | {"scale": scale}, quantiser, [row(acc) for acc in accs])
+            for fields, accs, _ in random_loop(rng, config)]
+
+
+async def feed_scaled(ctx, dut, tiles, rng):
+    """Act as the drain and the MAC: a scale is a cycle before its row."""
+    for fields, quantiser, tile_rows in tiles:
+        await put(ctx, dut.tile, [fields])
+        ctx.set(dut.quantiser, quantiser)
+        for number in range(-1, len(tile_rows)):
+            if number >= 0:
+                ctx.set(dut.quantiser.as_value(), rng.getrandbits(12))
+                ctx.set(dut.i.payload, {"acc": tile_rows[number][0],
+                                        "last": number == len(tile_rows) - 1, "overflow": 0})
+            ctx.set(dut.i.valid, number >= 0)
+            ctx.set(dut.scale.as_value(), rng.getrandbits(14))
+            if number + 1 < len(tile_rows):
+                _, fraction, shift = tile_rows[number + 1]
+                ctx.set(dut.scale, {"fraction": fraction, "shift": shift})
+            await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", SCALE_CONFIGS)
+def test_rows_are_scaled_and_the_last_word_filled_up_with_zeros(simulate, stalls, name, seed):
+    """Zeros are those of words, not of quantised results with a zero point."""
+    config = SCALE_CONFIGS[name]
+    rng = random.Random(seed)
+    loops = [random_scaled_loop(rng, config) for _ in range(24)]
+    expected = []
+    for loop in loops:
+        values = [finish_scaled(row, fields, quantiser, config)
+                  for fields, quantiser, tile_rows in loop for row in tile_rows]
+        values += [0] * (-len(values) % ACTS_PER_WORD)
+        expected += [(loop[0][0]["destination"] + n // ACTS_PER_WORD, values[n:n + ACTS_PER_WORD])
+                     for n in range(0, len(values), ACTS_PER_WORD)]
+    tiles = sum(loops, [])
+    dut, written = WriteBack(config), []
+
+    async def producer(ctx):
+        await feed_scaled(ctx, dut, tiles, rng)
+
+    async def consumer(ctx):
+        await get(ctx, dut.written, len(tiles), stall=stalls.output)
+        await nothing(ctx, dut.written)
+
+    simulate(dut, producer, consumer, background=[recorder(dut, config, written)])
+    assert written == expected
+
+
+@pytest.mark.parametrize("name", SCALE_CONFIGS)
+def test_scales_delay_words_of_all_tiles_alike(simulate, name):
+    config = SCALE_CONFIGS[name]
+    dut = WriteBack(config)
+
+    async def bench(ctx):
+        for scale in (1, 0):
+            await put(ctx, dut.tile, [{"scale": scale, "begins_loop": 1, "ends_loop": 1}])
+            await put(ctx, dut.i, rows([0] * 4))
+            for _ in range(3 + config.scale_stages + config.table_stages):
+                assert not ctx.get(dut.w.en)
+                await ctx.tick()
+            assert ctx.get(dut.w.en) and ctx.get(dut.stored)
+            await get(ctx, dut.written, 1)
+
+    simulate(dut, bench)
 
 
 def test_halves_are_rounded_up_and_excess_is_saturated(simulate):

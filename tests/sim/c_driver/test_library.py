@@ -151,7 +151,7 @@ def test_another_machine_is_detected(driver, name):
 
 
 @pytest.mark.parametrize("name", ["CONFIG_LOOPS", "CONFIG_LOCAL", "CONFIG_MAXIMUM",
-                                  "CONFIG_PRODUCTS", "CONFIG_TABLES"])
+                                  "CONFIG_PRODUCTS", "CONFIG_TABLES", "CONFIG_SCALES"])
 def test_the_register_of_loops_is_not_read_from_a_machine_of_version_2_0(driver, name):
     driver.fake.set("VERSION", minor=0)
     driver.fake.words[name] = 1
