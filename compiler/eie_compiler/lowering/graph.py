@@ -11,6 +11,7 @@ from ..graph.layers import find_layers, find_programs
 from ..graph.subgraphs import inline_subgraphs
 from ..graph_build import GraphBuild
 from ..network import CompressedNetwork
+from .bands import make_bands
 from .dead_channels import remove_dead_channels
 from .fixed_inputs import fix_inputs
 from .graph_report import describe_graph
@@ -76,6 +77,8 @@ def compile_graph(graph: Graph, config: EIEConfig, *,
     if not keep_dead_channels and mapping != "interleaved":
         graph, _ = remove_dead_channels(graph, config)
     if not keeps_programs:
+        if strips is None:
+            graph = make_bands(graph, config, mapping=mapping)
         graph = keep_states(_choose_programs(graph, config, mapping, strips), config,
                             mapping=mapping)
     programs = compile_programs(find_programs(graph), config, mapping=mapping)
