@@ -98,7 +98,7 @@ ROWS = [
 
 #: What the golden model may import besides itself. It must share nothing with what it checks.
 GOLDEN = {f"eie_sim.golden.{name}"
-          for name in ("descriptors", "loops", "model", "tables", "tile")}
+          for name in ("descriptors", "loops", "model", "scales", "tables", "tile")}
 GOLDEN_MAY = {*GOLDEN, "eie_hdl.config", "eie_hdl.numeric", "eie_hdl.format", "eie_hdl.packing"}
 
 #: Modules that may import a module whose name is not known beforehand -> reason.

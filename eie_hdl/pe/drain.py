@@ -89,12 +89,6 @@ class Drain(wiring.Component):
             with m.If(self.bias.en):
                 m.d.sync += bias.eq(self.bias.addr + 1)
         is_first = Signal()    # the first word of factors is read
-        row      = Signal(range(self._config.acc_depth))
-        if self._config.scales:
-            number    = Signal(range(self._config.tile_words))    # of the next word of biases
-            following = self._find_word(is_first, number, row, end)
-            with m.If(is_first | (row[:clog2(ACTS_PER_WORD)] == ACTS_PER_WORD - 1)):
-                m.d.sync += number.eq(number + 1)
         with m.If(~draining):
             m.d.comb += [
                 self.tile.valid.eq(is_end),
@@ -119,30 +113,34 @@ class Drain(wiring.Component):
                     bias.eq(arriving.factor),
                     is_first.eq(is_end & self.tile.ready & reads_factors(self._config, arriving)),
                 ]
-            if self._config.scales:
-                m.d.sync += number.eq(~reads_factors(self._config, arriving))
         if has_pairs:
             with m.Elif(is_first):
                 m.d.comb += [self.hold.eq(1), self.bias.addr.eq(bias), self.bias.en.eq(1)]
                 m.d.sync += is_first.eq(0)
-                if self._config.scales:
-                    m.d.sync += bias.eq(following)
         with m.Else():
-            self._drain_row(m, row, draining, is_last, end, bias)
-            if self._config.scales:
-                m.d.sync += bias.eq(following)
+            self._drain_row(m, draining, is_last, end, bias)
+        if self._config.scales:
+            self._find_word(m, draining, is_first, end, bias)
 
         return m
 
-    def _find_word(self, is_first, number, row, end):
-        """Return what `bias` is in the next cycle, if rows of this tile are scaled, or not."""
+    def _find_word(self, m, draining, is_first, end, bias):
+        """Find `bias` a cycle before it is read, of a tile that scales, multiplies or does not."""
+        number = Signal(range(self._config.tile_words))    # of the next word of biases
+        row    = self.o.p.row
+        with m.If(~draining):
+            m.d.sync += number.eq(~reads_factors(self._config, self.i.p.body.end))
+        with m.Elif(is_first | (row[:clog2(ACTS_PER_WORD)] == ACTS_PER_WORD - 1)):
+            m.d.sync += number.eq(number + 1)
         takes_factor = is_first | (reads_factors(self._config, end) & row[1])
         pair         = Cat(is_first | row[0], number)    # fractions and shifts alternate
-        return (Mux(takes_factor, end.factor, end.bias)
-                + Mux(takes_factor & end.scale, pair, number))
+        with m.If(draining):
+            m.d.sync += bias.eq(Mux(takes_factor, end.factor, end.bias)
+                                + Mux(takes_factor & end.scale, pair, number))
 
-    def _drain_row(self, m, row, draining, is_last, end, bias):
+    def _drain_row(self, m, draining, is_last, end, bias):
         """Send the next row through the MAC, and clear `draining` after the last one."""
+        row      = Signal(range(self._config.acc_depth))
         lane     = row[:clog2(ACTS_PER_WORD)]
         word     = row[clog2(ACTS_PER_WORD):]
         clearing = Signal(init=1)    # after reset

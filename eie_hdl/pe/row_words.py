@@ -75,6 +75,22 @@ class RowWords(wiring.Component):
             m.d.sync += biases.eq(self.word)
         with m.If(is_first):
             m.d.sync += factors.eq(self.word)
+        later = range(1, ACTS_PER_WORD)
+        m.d.comb += [
+            self.bias.eq(self._select(m, "bias", {
+                "alone": (self.word[0], is_first & ~self.pairs),
+                "0":     (biases[0], is_first & self.pairs),
+                **{str(lane): (biases[lane], self.lane == lane) for lane in later}})),
+            self.factor.eq(self._select(m, "factor", {
+                "0": (self.word[0], is_first),
+                **{str(lane): (factors[lane], self.lane == lane) for lane in later}})),
+        ]
+        self._find_scale(m, is_first)
+
+        return m
+
+    def _find_scale(self, m, is_first):
+        """Drive `scale`."""
         # Shifts are a cycle later, in which their first row is in the next stage.
         shifts = Signal(data.ArrayLayout(SCALE_SHIFT_WIDTH, ACTS_PER_WORD), reset_less=True)
         with m.If(delayed(m, is_first, 1, "is_first")):
@@ -86,23 +102,12 @@ class RowWords(wiring.Component):
         m.d.sync += fraction.eq(self.factor)
         with m.If(~s1_scales):
             m.d.sync += fraction.eq(0)
-
-        later = range(1, ACTS_PER_WORD)
         m.d.comb += [
-            self.bias.eq(self._select(m, "bias", {
-                "alone": (self.word[0], is_first & ~self.pairs),
-                "0":     (biases[0], is_first & self.pairs),
-                **{str(lane): (biases[lane], self.lane == lane) for lane in later}})),
-            self.factor.eq(self._select(m, "factor", {
-                "0": (self.word[0], is_first),
-                **{str(lane): (factors[lane], self.lane == lane) for lane in later}})),
             self.scale.fraction.eq(delayed(m, fraction, 1, "fraction")),
             self.scale.shift.eq(self._select(m, "shift", {
                 str(lane): (shift, s2_scales & (s2_lane == lane))
                 for lane, shift in enumerate(shifts)})),
         ]
-
-        return m
 
     def _select(self, m, name, sources):
         """Return the one of these values whose flag is set, in the next cycle."""
