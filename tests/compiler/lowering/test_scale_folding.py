@@ -117,6 +117,19 @@ def test_quantised_means(keep):
     assert len(np.unique(found)) > 3 and not (found % 128).any()
 
 
+@pytest.mark.parametrize("frac, limits, host", [
+    (7, (-128, 127), []), (0, (0, 32767), ["Quantise"])], ids=["bytes", "too wide"])
+def test_a_relu_of_integers_is_not_lost(frac, limits, host):
+    nodes = (Node("q", Quantise(0.5, *limits), ("conv",)), Node("y", Clip(0.0, np.inf), ("q",)))
+    config = dataclasses.replace(CONFIG, v_width=4)
+    build = compile_graph(with_nodes(convolution(), *nodes, frac=frac), config)
+    assert [row["operation"] for row in build.report["nodes"] if row["where"] == "host"][:1] == host
+    x = np.random.default_rng(1).normal(size=(5, 4, 6, 6)) * 10
+    found = infer_graph(build, {"x": x}, engine="golden").outputs["y"]
+    np.testing.assert_array_equal(found, IntegerGraph(build.graph, config).run({"x": x})["y"])
+    assert found.min() == 0 and found.max() > 3
+
+
 ROWS = np.ones((6, 1, 1))
 
 
