@@ -96,6 +96,17 @@ def test_a_normalisation_is_part_of_the_layer_and_so_is_a_relu_behind_it(relu):
         assert 0 < np.abs(words - host[name]).max() <= 4    # the host rounds twice
 
 
+def test_great_biases_of_rows_with_small_scales_cost_the_others_no_precision():
+    scale = np.where(np.arange(6) % 2, 1.0, 0.001)[:, np.newaxis, np.newaxis]
+    graph = with_nodes(convolution(), Node("y", Affine(scale, 3.0), ("conv",)), frac=10)
+    build = compile_graph(graph, dataclasses.replace(CONFIG, v_width=4))
+    assert list(build.programs) == ["conv"]
+    assert "computed by the host: node 'y': shifts must be biases" in build.report["notes"][0]
+    # The same shift of all results is a bias of each.
+    assert isinstance(fold(with_nodes(convolution(), Node("y", Affine(ROWS, 3.0), ("conv",))))[0]
+                      .computation.layers[0], ScaledLayer)
+
+
 def test_scales_above_zero_pass_through_a_relu():
     graph = with_nodes(convolution(relu=True), Node("y", Affine(SCALE, 0.0), ("conv",)))
     (layer,) = fold(graph)[0].computation.layers
@@ -138,6 +149,10 @@ ROWS = np.ones((6, 1, 1))
     ([Node("y", Affine(ROWS * -1, 1.0), ("conv",))], "scales of rows must be above 0"),
     ([Node("y", Affine(np.arange(36.0).reshape(6, 6) + 1, 0.0), ("conv",))],
      "constants must be one number for each row"),
+    ([Node("y", Affine(np.where(ROWS.cumsum(0) > 1, 1, 1e-4), 1.0), ("conv",))],
+     "shifts must be biases that act_width = 16 bits hold precisely enough for scales of up to 1, "
+     "not of up to 9999.88"),
+    ([Node("y", Affine(ROWS * 1e-320, 1.0), ("conv",))], "shifts must be biases .* to inf$"),
     ([Node("a", Affine(2.0, 0.0), ("conv",)), Node("y", Affine(ROWS * 3, 0.0), ("a",))],
      "results must not be scaled twice"),
     ([Node("a", Affine(2.0, 0.0), ("conv",)), Node("y", Add(), ("a", "conv"))],
