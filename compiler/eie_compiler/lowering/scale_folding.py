@@ -46,6 +46,8 @@ def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
             del fracs[node.name]
             continue
         try:
+            if isinstance(operation, (Affine, Quantise)):
+                _require_rows(body.shapes[operand])
             if node.name in sums:
                 for made in _make_sum(node.name, sums[node.name], body, config):
                     nodes[made.name] = made
@@ -128,6 +130,12 @@ def _scale(layer: Layer, operation: Affine | Quantise, shape: Shape, config: EIE
     fields = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
     return ScaledLayer(**{**fields, "bias": bias, "relu": relu, "output_frac": frac},
                        scale=scale, quantiser=quantiser)
+
+
+def _require_rows(shape: Shape) -> None:
+    """Require a tensor whose first axis is that of the rows of layers."""
+    if len(shape) not in (1, 3):
+        raise CompileError(f"tensors must be images or vectors, not of shape {shape}")
 
 
 def _require_precision(config: EIEConfig, layer: Layer, bias: Floats, scale: float, frac: int

@@ -13,6 +13,7 @@ from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.integer_graph import IntegerGraph
 from eie_compiler.lowering.scale_folding import fold_scales
 from eie_compiler.lowering.scaled_layer import ScaledLayer
+from eie_compiler.random_networks import random_network
 from eie_hdl.config import EIEConfig
 from eie_sim.graph_inference import infer_graph
 from support.graphs import SAME_SIZE, random_convolution
@@ -173,6 +174,20 @@ def test_what_a_relu_does_not_let_pass(operation, message):
     frac = 7 if isinstance(operation, Quantise) else 5
     with pytest.raises(CompileError, match=message):
         fold(with_nodes(convolution(relu=True), Node("y", operation, ("conv",)), frac=frac))
+
+
+@pytest.mark.parametrize("nodes", [
+    [Node("y", Affine(2.0, 1.0), ("fc",))], [Node("y", Quantise(1.0, -128, 127), ("fc",))],
+    [Node("sum", Add(), ("fc", "flat")), Node("y", Quantise(1.0, -128, 127), ("sum",))]])
+def test_vectors_in_a_sequence_are_left_to_the_host(nodes):
+    fc = random_network(np.random.default_rng(1), [36, 36], frac=6, density=0.2)
+    graph = with_nodes(convolution(), Node("flat", Reshape((6, 36)), ("conv",)),
+                       Node("fc", fc, ("flat",)), *nodes, frac=6)
+    with pytest.raises(CompileError, match=r"^node 'y': tensors must be images or vectors, not of "
+                                           r"shape \(6, 36\)"):
+        fold(graph)
+    build = compile_graph(graph, dataclasses.replace(CONFIG, v_width=4))
+    assert "y" in {row["path"] for row in build.report["nodes"] if row["where"] == "host"}
 
 
 def test_a_machine_without_scales_leaves_them_to_the_host_and_says_so():
