@@ -1,6 +1,7 @@
 """Scales of rows, and quantisation, that the machine computes with the layers before them."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -45,6 +46,8 @@ def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
             del fracs[node.name]
             continue
         try:
+            if isinstance(operation, (Affine, Quantise)):
+                _require_rows(body.shapes[operand])
             if node.name in sums:
                 for made in _make_sum(node.name, sums[node.name], body, config):
                     nodes[made.name] = made
@@ -121,10 +124,34 @@ def _scale(layer: Layer, operation: Affine | Quantise, shape: Shape, config: EIE
         shift = _by_row(operation.shift, shape)
         if relu and shift.any():
             raise CompileError("results of a ReLU must have no shift")
-        bias = bias + shift / scale
+        with np.errstate(over="ignore"):
+            bias = bias + shift / scale
+        _require_precision(config, layer, bias, float(scale.max()), frac)
     fields = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
     return ScaledLayer(**{**fields, "bias": bias, "relu": relu, "output_frac": frac},
                        scale=scale, quantiser=quantiser)
+
+
+def _require_rows(shape: Shape) -> None:
+    """Require a tensor whose first axis is that of the rows of layers."""
+    if len(shape) not in (1, 3):
+        raise CompileError(f"tensors must be images or vectors, not of shape {shape}")
+
+
+def _require_precision(config: EIEConfig, layer: Layer, bias: Floats, scale: float, frac: int
+                       ) -> None:
+    """Require that biases with the shifts of rows cost the results no precision.
+
+    All biases of a layer have one format, so that those of small scales round those of great ones.
+    The host rounds biases without shifts, and results before it scales them.
+    """
+    step = math.ldexp(1.0, 1 - config.act_width)    # of a bias, for one of magnitude 1
+    greatest = np.abs(bias).max()
+    host = np.abs(layer.bias).max() * step + math.ldexp(0.5, -layer.output_frac)
+    if scale * (greatest * step - 2 * host) > math.ldexp(0.5, -frac):
+        raise CompileError(f"shifts must be biases that act_width = {config.act_width} bits hold "
+                           f"precisely enough for scales of up to {scale:g}, not of up to "
+                           f"{greatest:g}")
 
 
 def _by_row(constant: Floats | float, shape: Shape) -> Floats:

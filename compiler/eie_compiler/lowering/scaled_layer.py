@@ -19,6 +19,7 @@ from ..network import Layer
 __all__ = ["FixedScales", "Quantiser", "ScaledLayer", "fix_scales", "is_quantised",
            "quantiser_of"]
 
+
 class Quantiser(NamedTuple):
     """Quantisation of results.
 
@@ -127,6 +128,9 @@ def quantiser_of(operation: Quantise, act_width: int, frac: int) -> Quantiser:
     if frac != act_width - 1 - bits:
         raise CompileError(f"result must have {act_width - 1 - bits} fraction bits, for integers "
                            f"of {bits} bits, not {frac}")
+    if not frac:
+        raise CompileError(f"integers must have at most {act_width - 2} bits, not {bits}, as the "
+                           "machine rounds one bit away or more")
     if (zero << ZERO_WIDTH) % (1 << bits):
         raise CompileError(f"zero point of {bits} bits must be a multiple of "
                            f"{1 << bits - ZERO_WIDTH}, not {zero}")

@@ -27,6 +27,7 @@ from .lower import Mapping, lower_stages, require_widths
 from .lowered_network import LoweredNetwork, ProgramInput
 from .pooling import average_layers, pool_stage
 from .scale_folding import fold_scales
+from .scaled_layer import is_quantised
 from .simple_stages import Addend, sum_stage
 from .stages import Stage, list_stages
 
@@ -199,6 +200,8 @@ class _Lowering:
 
     def _add_relu(self, node: Node, source: _Value, frac: int) -> _Value:
         """Add a ReLU to the stages of sums or layers that nothing else reads, or as other stages.
+
+        Quantised results have the limits of their integers, and no ReLU.
         """
         names = [node.inputs[0]]
         while names[-1] in self._moved:
@@ -206,7 +209,8 @@ class _Lowering:
         operand = names[-1]
         if any(self._uses[name] > 1 for name in names) or frac != source.frac or not all(
                 number and self._stages[number - 1].node == operand
-                and not self._stages[number - 1].maximum for number in source.maps):
+                and not self._stages[number - 1].maximum
+                and not is_quantised(self._stages[number - 1].layer) for number in source.maps):
             return self._add_sums(node, [source], frac, relu=True)
         for number in source.maps:
             stage = self._stages[number - 1]

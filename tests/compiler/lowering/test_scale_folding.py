@@ -13,6 +13,7 @@ from eie_compiler.lowering.graph import compile_graph
 from eie_compiler.lowering.integer_graph import IntegerGraph
 from eie_compiler.lowering.scale_folding import fold_scales
 from eie_compiler.lowering.scaled_layer import ScaledLayer
+from eie_compiler.random_networks import random_network
 from eie_hdl.config import EIEConfig
 from eie_sim.graph_inference import infer_graph
 from support.graphs import SAME_SIZE, random_convolution
@@ -96,6 +97,17 @@ def test_a_normalisation_is_part_of_the_layer_and_so_is_a_relu_behind_it(relu):
         assert 0 < np.abs(words - host[name]).max() <= 4    # the host rounds twice
 
 
+def test_great_biases_of_rows_with_small_scales_cost_the_others_no_precision():
+    scale = np.where(np.arange(6) % 2, 1.0, 0.001)[:, np.newaxis, np.newaxis]
+    graph = with_nodes(convolution(), Node("y", Affine(scale, 3.0), ("conv",)), frac=10)
+    build = compile_graph(graph, dataclasses.replace(CONFIG, v_width=4))
+    assert list(build.programs) == ["conv"]
+    assert "computed by the host: node 'y': shifts must be biases" in build.report["notes"][0]
+    # The same shift of all results is a bias of each.
+    assert isinstance(fold(with_nodes(convolution(), Node("y", Affine(ROWS, 3.0), ("conv",))))[0]
+                      .computation.layers[0], ScaledLayer)
+
+
 def test_scales_above_zero_pass_through_a_relu():
     graph = with_nodes(convolution(relu=True), Node("y", Affine(SCALE, 0.0), ("conv",)))
     (layer,) = fold(graph)[0].computation.layers
@@ -117,6 +129,19 @@ def test_quantised_means(keep):
     assert len(np.unique(found)) > 3 and not (found % 128).any()
 
 
+@pytest.mark.parametrize("frac, limits, host", [
+    (7, (-128, 127), []), (0, (0, 32767), ["Quantise"])], ids=["bytes", "too wide"])
+def test_a_relu_of_integers_is_not_lost(frac, limits, host):
+    nodes = (Node("q", Quantise(0.5, *limits), ("conv",)), Node("y", Clip(0.0, np.inf), ("q",)))
+    config = dataclasses.replace(CONFIG, v_width=4)
+    build = compile_graph(with_nodes(convolution(), *nodes, frac=frac), config)
+    assert [row["operation"] for row in build.report["nodes"] if row["where"] == "host"][:1] == host
+    x = np.random.default_rng(1).normal(size=(5, 4, 6, 6)) * 10
+    found = infer_graph(build, {"x": x}, engine="golden").outputs["y"]
+    np.testing.assert_array_equal(found, IntegerGraph(build.graph, config).run({"x": x})["y"])
+    assert found.min() == 0 and found.max() > 3
+
+
 ROWS = np.ones((6, 1, 1))
 
 
@@ -125,6 +150,10 @@ ROWS = np.ones((6, 1, 1))
     ([Node("y", Affine(ROWS * -1, 1.0), ("conv",))], "scales of rows must be above 0"),
     ([Node("y", Affine(np.arange(36.0).reshape(6, 6) + 1, 0.0), ("conv",))],
      "constants must be one number for each row"),
+    ([Node("y", Affine(np.where(ROWS.cumsum(0) > 1, 1, 1e-4), 1.0), ("conv",))],
+     "shifts must be biases that act_width = 16 bits hold precisely enough for scales of up to 1, "
+     "not of up to 9999.88"),
+    ([Node("y", Affine(ROWS * 1e-320, 1.0), ("conv",))], "shifts must be biases .* to inf$"),
     ([Node("a", Affine(2.0, 0.0), ("conv",)), Node("y", Affine(ROWS * 3, 0.0), ("a",))],
      "results must not be scaled twice"),
     ([Node("a", Affine(2.0, 0.0), ("conv",)), Node("y", Add(), ("a", "conv"))],
@@ -145,6 +174,20 @@ def test_what_a_relu_does_not_let_pass(operation, message):
     frac = 7 if isinstance(operation, Quantise) else 5
     with pytest.raises(CompileError, match=message):
         fold(with_nodes(convolution(relu=True), Node("y", operation, ("conv",)), frac=frac))
+
+
+@pytest.mark.parametrize("nodes", [
+    [Node("y", Affine(2.0, 1.0), ("fc",))], [Node("y", Quantise(1.0, -128, 127), ("fc",))],
+    [Node("sum", Add(), ("fc", "flat")), Node("y", Quantise(1.0, -128, 127), ("sum",))]])
+def test_vectors_in_a_sequence_are_left_to_the_host(nodes):
+    fc = random_network(np.random.default_rng(1), [36, 36], frac=6, density=0.2)
+    graph = with_nodes(convolution(), Node("flat", Reshape((6, 36)), ("conv",)),
+                       Node("fc", fc, ("flat",)), *nodes, frac=6)
+    with pytest.raises(CompileError, match=r"^node 'y': tensors must be images or vectors, not of "
+                                           r"shape \(6, 36\)"):
+        fold(graph)
+    build = compile_graph(graph, dataclasses.replace(CONFIG, v_width=4))
+    assert "y" in {row["path"] for row in build.report["nodes"] if row["where"] == "host"}
 
 
 def test_a_machine_without_scales_leaves_them_to_the_host_and_says_so():

@@ -104,7 +104,8 @@ def test_bits_and_zero_point_of_a_quantisation(low, high, bits, zero):
     (-127, 127, 7, "integers must be all of some number of bits, with zero, not from -127 to 127"),
     (1, 256, 7, "with zero, not from 1 to 256"), (0, 6, 7, "not from 0 to 6"),
     (0, 255, 6, "result must have 7 fraction bits, for integers of 8 bits, not 6"),
-    (-511, 512, 5, "zero point of 10 bits must be a multiple of 4, not -1")])
+    (-511, 512, 5, "zero point of 10 bits must be a multiple of 4, not -1"),
+    (0, (1 << 15) - 1, 0, "integers must have at most 14 bits, not 15")])
 def test_other_quantisations_are_refused(low, high, frac, message):
     with pytest.raises(CompileError, match=message):
         quantiser_of(Quantise(1.0, low, high), 16, frac)
