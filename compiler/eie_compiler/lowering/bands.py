@@ -224,7 +224,7 @@ def _replace(graph: Graph, chain: _Chain, n_bands: int, rows: int) -> Graph:
     bands = [add(f"{first}.rows{number}", Slice(1, start, start + height), source, like=operand)
              for number, start in enumerate(starts)]
     stacked = add(f"{first}.stacked", Concat(0), *bands, like=operand)
-    sequence = add(f"{first}.bands", Reshape((n_bands, channels, height, width)), stacked,
+    sequence = add(f"{first}.sequence", Reshape((n_bands, channels, height, width)), stacked,
                    like=operand)
     results = add(f"{last}.bands", Scan(body, ()), sequence, like=last)
     n_channels, n_rows, n_columns = graph.shapes[last]

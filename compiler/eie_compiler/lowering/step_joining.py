@@ -32,8 +32,9 @@ def keep_states(graph: Graph, config: EIEConfig, *, mapping: Mapping = "balanced
         return graph
     for node in graph.nodes:
         # The host keeps the states of single steps, to continue a sequence in the next inference.
-        if isinstance(node.computation, Scan) and node.computation.states \
-                and graph.shapes[node.inputs[0]][0] > 1:
+        # Bands of a map have none.
+        if isinstance(node.computation, Scan) and graph.shapes[node.inputs[0]][0] > 1 \
+                and (node.computation.states or len(graph.shapes[node.inputs[0]]) < 4):
             graph = _keep(graph, node, config, mapping)
     return graph
 

@@ -33,7 +33,8 @@ def chain(network, *operations, frac=6, outputs=None):
              in zip(names, (network, *operations), ["x", *names])]
     fracs = {"x": network.input_frac, "conv": network.layers[-1].output_frac}
     for name, computation in zip(names[1:], operations):
-        fracs[name] = fracs["conv"] if getattr(computation, "keeps_format", False) else frac
+        keeps = getattr(computation, "keeps_format", False)
+        fracs[name] = list(fracs.values())[-1] if keeps else frac
     return Graph({"x": network.patches.shape}, tuple(nodes), outputs or (names[-1],), fracs)
 
 
@@ -64,8 +65,13 @@ def check(graph, config, *, n_images=2):
     {"kernel": (2, 2), "padding": (1, 0, 0, 0)}], ids=str)
 @pytest.mark.parametrize("height", [23, 24])
 def test_bands_compute_the_words_of_the_whole_map(options, height):
-    graph = chain(random_convolution((4, height, 13), [6], **options))
-    build = check(graph, CONFIG)
+    # Strips of the host need fewer cycles for some sizes.
+    graph, config = next(
+        (graph, config) for n_rows in (16, 24, 40) for depth in (256, 192, 128, 96, 64, 48)
+        if inside(make_bands(
+            graph := chain(random_convolution((8, height, 13), [n_rows], **options)),
+            config := dataclasses.replace(CONFIG, act_depth=depth))))
+    build = check(graph, config)
     assert inside(build.graph) == [["conv"]] and list(build.programs) == ["conv.bands/conv"]
     assert build.report["total"]["host_operations"] == 0
     (note,) = [note for note in build.report["notes"] if note.startswith(BANDS)]
@@ -90,13 +96,13 @@ def test_a_band_contains_what_follows_without_padding(operations):
 
 
 def test_a_second_convolution_has_no_padding_above_and_below():
-    first = random_convolution((3, 24, 9), [6], **SAME_SIZE)
+    first, config = random_convolution((8, 24, 9), [16], **SAME_SIZE), dataclasses.replace(
+        CONFIG, act_depth=192)
     for padding, n_nodes in (((0, 1, 0, 1), 2), ((1, 1, 1, 1), 1)):
-        second = random_convolution((6, 24, 9), [5], 2, kernel=(3, 3), padding=padding)
+        second = random_convolution((16, 24, 9), [12], 2, kernel=(3, 3), padding=padding)
         graph = chain(first, second)
-        banded = make_bands(graph, dataclasses.replace(CONFIG, act_depth=96))
-        assert len(inside(banded)[0]) == n_nodes
-        check(graph, dataclasses.replace(CONFIG, act_depth=96))
+        assert len(inside(make_bands(graph, config))[0]) == n_nodes
+        check(graph, config)
 
 
 @pytest.mark.parametrize("graph", [
@@ -112,17 +118,16 @@ def test_what_bands_do_not_contain(graph):
 
 
 def test_a_map_that_others_read_ends_a_band():
-    graph = chain(random_convolution((4, 20, 12), [4], **SAME_SIZE), Clip(0.0, np.inf))
+    graph = chain(random_convolution((8, 23, 13), [16], **SAME_SIZE), Clip(0.0, np.inf))
     graph = Graph(graph.inputs, (*graph.nodes, Node("sum", Add(), ("conv", "node0"))), ("sum",),
                   {**graph.fracs, "sum": 5})
-    assert inside(check(graph, CONFIG).graph) == [["conv"]]
+    assert inside(check(graph, dataclasses.replace(CONFIG, act_depth=256)).graph) == [["conv"]]
 
 
 def test_quantised_maps_in_bands():
     config = dataclasses.replace(CONFIG, scales=True)
     graph = chain(random_convolution((4, 20, 12), [6], **SAME_SIZE), Quantise(3.0, -128, 127),
                   MaxPool((2, 2), (2, 2)), frac=7)
-    graph = dataclasses.replace(graph, fracs={**graph.fracs, "node1": 7})
     build = compile_graph(graph, config)
     x = np.random.default_rng(1).normal(size=(2, 4, 20, 12))
     found = infer_graph(build, {"x": x}, engine="golden").outputs["node1"]
@@ -141,7 +146,7 @@ def test_names_are_not_taken():
 def test_a_map_that_fits_stays_whole_and_so_does_one_that_never_does():
     graph = graph_of(random_convolution((4, 20, 12), [6], **SAME_SIZE))
     for changes in ({"act_depth": 1024}, {"loops": False, "local": False, "maximum": False},
-                    {"spmat_depth": 9}, {"act_depth": 8}):
+                    {"act_depth": 8}):
         assert make_bands(graph, dataclasses.replace(CONFIG, **changes)) is graph
 
 

@@ -150,6 +150,21 @@ def test_subgraphs_have_the_results_of_single_nodes(tmp_path, relu):
         assert outputs["fc"].tolist() == expected(plain, tensors)[0]["fc"][0].tolist()
 
 
+def test_bands_have_the_results_of_whole_maps(tmp_path):
+    graph = pooled_network(relu=True)
+    config = dataclasses.replace(CONFIG, loops=True, local=True, maximum=True, act_depth=80)
+    build = compile_graph(graph, config)
+    assert any(path.startswith("pool1.bands/") for path in build.programs)
+    steps = Steps(build.graph, build.programs, "model")
+    network = CNetwork(compile_network_library(build, tmp_path), build, steps.arena_words)
+    plain = compile_graph(graph, CONFIG, strips={})
+    for seed in range(3):
+        tensors = draw(build, seed)
+        status, outputs = network.run(tensors)
+        assert status == OK
+        assert outputs["fc"].tolist() == expected(plain, tensors)[0]["fc"][0].tolist()
+
+
 def test_an_operand_is_kept_while_its_parts_are_read(tmp_path):
     rng = np.random.default_rng(1)
     graph = Graph({"x": (3, 4)}, (
