@@ -24,6 +24,7 @@ _NAMED = ("layers", "relu", "image", "ignore")
 KINDS = {
     ".onnx": ("onnx", "read_onnx", _PARTS),
     ".pt2": ("pytorch_program", "read_program", _PARTS),
+    ".tflite": ("tflite", "read_tflite", ("first", "last", "fix")),
     ".npz": ("arrays", "read_npz", _NAMED),
     ".safetensors": ("pytorch_files", "read_safetensors", _NAMED),
     ".pt": ("pytorch_files", "read_state_dict", _NAMED),
@@ -34,14 +35,15 @@ _TOPOLOGY = ("topology", "read_topology", ("topology",))
 
 #: Suffix of a file that is not read -> what to do with it.
 _OTHERS = {
-    **dict.fromkeys((".h5", ".keras", ".pb", ".tflite"), "export the model to ONNX with tf2onnx"),
+    **dict.fromkeys((".h5", ".keras", ".pb"), "export the model to ONNX with tf2onnx"),
     **dict.fromkeys((".pkl", ".pickle", ".joblib"), "a pickle can run code: load it, and pass the "
                     "model to its front end, or export it to ONNX"),
     **dict.fromkeys((".ckpt", ".bin", ".tar"), "name a file of torch.save .pt"),
 }
 
 #: Extras of the package that modules require.
-_EXTRAS = {"onnx": "onnx", "pytorch_files": "train", "pytorch_program": "train"}
+_EXTRAS = {"onnx": "onnx", "pytorch_files": "train", "pytorch_program": "train",
+           "tflite": "tflite"}
 
 
 def read_model(path: str | Path, *, first: str | None = None, last: str | None = None,
