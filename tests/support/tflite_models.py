@@ -167,8 +167,11 @@ class Network:
             graph.operator(kind, [numbers[each] for each in inputs], [numbers[output]], settings)
         return graph.pack([numbers[0]], [numbers[self.operators[-1][2]]], **options)
 
-    def integers(self, x, kind=np.int8, **options):
-        """Make the model in integers, with scales from the numbers that inputs give."""
+    def integers(self, x, kind=np.int8, *, reals=False, **options):
+        """Make the model in integers, with scales from the numbers that inputs give.
+
+        With `reals`, input and output are numbers, which the model rounds and scales itself.
+        """
         scales = self._scales(x, kind)
         graph = _Graph()
         producers = {output: inputs for _, inputs, output, _ in self.operators}
@@ -188,9 +191,15 @@ class Network:
                 data = _rounded(data, scale, kind)
             graph.tensor(f"t{index}", tensor.shape, data, kind=TYPES[np.dtype(kind)] if
                          tensor.role == "activation" else None, scale=scale, axis=axis)
+        ends = [0, self.operators[-1][2]]
+        if reals:
+            ends = [graph.tensor(name, self.shape(index)) for name, index in zip("xy", ends)]
+            graph.operator("QUANTIZE", [ends[0]], [0])
         for kind_, inputs, output, settings in self.operators:
             graph.operator(kind_, inputs, [output], settings)
-        return graph.pack([0], [self.operators[-1][2]], **options)
+        if reals:
+            graph.operator("DEQUANTIZE", [self.operators[-1][2]], [ends[1]])
+        return graph.pack(ends[:1], ends[1:], **options)
 
     def _scales(self, x, kind):
         groups = {index: index for index in range(len(self.tensors))}

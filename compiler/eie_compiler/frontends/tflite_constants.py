@@ -68,9 +68,6 @@ class Constant:
 
     def take_columns(self, places: NDArray[np.int64]) -> "Constant":
         """Permute the columns of a matrix, whose rows have the scales."""
-        if self.quantisation is not None and self.quantisation.scale.size > 1 \
-                and self.quantisation.axis != 0:
-            raise FrontEndError("scales of weights must be one for each row")
         return Constant(self.array[:, places], self.quantisation)
 
     @property

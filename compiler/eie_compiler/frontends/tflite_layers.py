@@ -32,7 +32,7 @@ def _convolution(site: Site) -> str:
 
 def _depthwise(site: Site) -> str:
     options = site.options("DepthwiseConv2DOptions")
-    weights = _weights(site, 4)
+    weights = _weights(site, 4, axis=3)
     if weights.array.shape[0] != 1:
         raise FrontEndError("weights of a depthwise convolution must be of shape (1, height, "
                             f"width, outputs), not {weights.array.shape}")
@@ -111,12 +111,19 @@ def _fully_connected(site: Site) -> str:
     return site.activate(value, options("FusedActivationFunction"))
 
 
-def _weights(site: Site, rank: int) -> Constant:
-    """Get the weights, and note integers whose operands the interpreter rounds by itself."""
+def _weights(site: Site, rank: int, axis: int = 0) -> Constant:
+    """Get the weights, with the outputs along an axis.
+
+    A note says if they are integers whose operands the interpreter rounds by itself.
+    """
     weights = site.constant(1)
     if weights.array.ndim != rank:
         raise FrontEndError(f"weights must have {rank} axes, not shape {weights.array.shape}")
-    if weights.quantisation is not None and site.tensor().quantisation is None:
+    quantisation = weights.quantisation
+    if quantisation is not None and quantisation.scale.size > 1 and quantisation.axis != axis:
+        raise FrontEndError(f"weights must have a scale for each output, along axis {axis}, not "
+                            f"{quantisation.axis}")
+    if quantisation is not None and site.tensor().quantisation is None:
         site.note("weights are integers and activations numbers: TensorFlow Lite rounds the "
                   "activations of layers by a scale of each inference, which is left out")
     return weights

@@ -62,7 +62,8 @@ def find_part(file: File, first: str | None, last: str | None) -> Part:
     known = set(starts)
     for operator in operators:
         for index in data_inputs(operator):
-            if index not in known and file.tensor(index).data is None:
+            tensor = file.tensor(index)
+            if index not in known and tensor.data is None and not tensor.problem:
                 raise FrontEndError(f"{label(file, operator)}: input {file.names[index]!r} must be "
                                     "computed before it")
         if len(operator.outputs) < 1 or known & set(operator.outputs) - {begin}:

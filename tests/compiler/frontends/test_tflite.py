@@ -321,3 +321,165 @@ def test_integers_are_at_most_one_step_from_those_of_the_interpreter(name, kind)
     differences = compare_integers(net.integers(x, kind), x, kind)
     assert np.abs(differences).max() <= 1
     assert (differences != 0).mean() <= DIFFERENT.get(name, 0), (differences != 0).sum()
+
+
+def simple():
+    net = Network(1, 6, 5, 2)
+    x = net.pool(net.conv(0, 3, activation="RELU"), "MAX")
+    net.dense(x, 4)
+    return net
+
+
+def notes(content, **options):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FrontEndWarning)
+        found = from_tflite(content, **options).notes
+    assert {str(each.message) for each in caught} == set(found)
+    return list(found)
+
+
+@pytest.mark.parametrize("shift, zero", [
+    (np.abs, -128), (lambda x: -np.abs(x), 127), (lambda x: np.append(x, -x, 0), 0),
+    (lambda x: x + 1, None)])
+def test_images_are_padded_with_zeros_for_all_zero_points(shift, zero):
+    net = Network(1, 5, 6, 2)
+    net.conv(0, 4, (3, 5))
+    x = shift(inputs(net))
+    content = net.integers(x)
+    point = File(content).tensor(0).quantisation.zero.item()
+    assert point == zero if zero is not None else point not in (-128, 0, 127)
+    assert not compare_integers(content, x).any()
+
+
+def test_layers_compute_on_integers():
+    net = simple()
+    graph = read(net.integers(inputs(net)))
+    kinds = [type(node.computation).__name__ for node in graph.nodes]
+    assert kinds == ["Quantise", "Model", "Quantise", "MaxPool", "Reshape", "Model", "Quantise",
+                     "Affine"]
+    # The ReLU is the limit of the integers.
+    assert not graph.nodes[1].computation.layers[-1].relu
+    assert graph.nodes[2].computation.low == 0
+
+
+def test_weights_are_integers_times_one_number_for_each_row():
+    net = Network(1, 8)
+    net.dense(0, 4)
+    file = File(net.integers(inputs(net)))
+    graph = read(net.integers(inputs(net)))
+    layer, = graph.nodes[1].computation.layers
+    scales = file.tensor(1).quantisation.scale.astype(float) * \
+        file.tensor(0).quantisation.scale.astype(float)
+    np.testing.assert_allclose(layer.weight / scales[:, None], file.tensor(1).data, rtol=1e-6)
+
+
+def test_a_perceptron_is_a_chain():
+    graph = read(NETWORKS["perceptron"]().floats(), last="t3")
+    assert isinstance(graph, Model)
+    assert [layer.relu for layer in graph.layers] == [True]
+
+
+def test_a_softmax_at_the_end_is_left_out():
+    net = simple()
+    last = len(net.tensors) - 1
+    net.single("SOFTMAX", last, schema.SoftmaxOptionsT(beta=1.0))
+    x = inputs(net)
+    for content in (net.floats(), net.integers(x)):
+        graph = read(content)
+        assert any(note.startswith("the results are those before the Softmax")
+                   for note in graph.notes)
+        shown = interpret(content, x)
+        assert shown.min() >= -128
+        part = read(content, last=f"t{last}")
+        np.testing.assert_array_equal(results(graph, images(x).astype(float)),
+                                      results(part, images(x).astype(float)))
+
+
+def test_half_precision_constants_are_numbers():
+    net = simple()
+    x = inputs(net)
+    content = net.floats(half=True)
+    np.testing.assert_allclose(results(read(content), images(x).astype(float)),
+                               interpret(content, x), rtol=1e-5, atol=1e-5)
+
+
+def test_models_that_round_their_inputs_themselves_have_no_notes_about_integers():
+    net = Network(1, 12)
+    net.dense(net.dense(0, 8, activation="RELU"), 4)
+    x = inputs(net)
+    content = net.integers(x, reals=True)
+    assert notes(content) == []
+    step = File(net.integers(x)).tensor(len(net.tensors) - 1).quantisation.scale.item()
+    differences = (results(read(content), x.astype(float)) - interpret(content, x)) / step
+    # The interpreter divides inputs in single precision.
+    assert np.abs(differences).max() < 1.01
+    assert (np.abs(differences) > 0.01).mean() < 0.05
+
+
+def test_weights_alone_may_be_integers():
+    net = Network(1, 12)
+    net.dense(0, 4)
+
+    def change(model):
+        tensor, number = model.subgraphs[0].tensors[1], File(integers).tensor(1)
+        tensor.type = schema.TensorType.INT8
+        tensor.quantization = schema.QuantizationParametersT(
+            scale=number.quantisation.scale, zeroPoint=number.quantisation.zero)
+        model.buffers[tensor.buffer].data = number.data.view(np.uint8).ravel()
+    x = inputs(net)
+    integers = net.integers(x)
+    content = net.floats(change=change)
+    assert notes(content) == [
+        "weights are integers and activations numbers: TensorFlow Lite rounds the activations of "
+        "layers by a scale of each inference, which is left out"]
+    np.testing.assert_allclose(results(read(content), x.astype(float)), interpret(content, x),
+                               atol=0.05)
+
+
+def test_notes_say_how_inputs_and_outputs_differ_from_the_file():
+    net = Network(1, 6, 5, 2)
+    net.conv(0, 3)
+    assert notes(net.floats()) == [
+        "input 't0' has the channels first here, (2, 6, 5), and last in the file, (6, 5, 2)",
+        "output 't3' has the channels first here, (3, 6, 5), and last in the file, (6, 5, 3)"]
+    net = Network(1, 4)
+    net.dense(0, 3)
+    x = np.linspace(0, 5.1, 8, dtype=np.float32).reshape(2, 4)
+    assert notes(net.integers(x))[0] == (
+        "input 't0' is real numbers here, and in the file integers q of type INT8: a number is "
+        "0.02 · (q + 128)")
+
+
+@pytest.mark.parametrize("first, last", [("t3", None), (None, "t4"), ("t3", "t7")])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_part_computes_what_the_model_computes_there(first, last, is_whole):
+    net = Network(1, 6, 5, 2)
+    x = net.conv(0, 3, activation="RELU")
+    x = net.pool(x, "MAX")
+    x = net.conv(x, 4)
+    net.dense(x, 4)
+    samples = inputs(net, 4)
+    content = net.integers(samples) if is_whole else net.floats()
+    graph = read(content, first=first, last=last)
+    assert list(graph.inputs) == [first or "t0"]
+    x = images(samples).astype(float)
+    given = x if first is None else results(read(content, last=first), x)
+    expected = results(read(content, last=last), x)
+    np.testing.assert_allclose(results(graph, given), expected, atol=1e-6)
+
+
+def test_inputs_can_be_fixed():
+    net = Network(1, 4)
+    net.pair("ADD", net.dense(0, 3), net.number(3))
+    x = inputs(net, 3)
+    expected = interpret(net.floats(), x)
+
+    def change(model):    # the constant becomes an input
+        graph = model.subgraphs[0]
+        graph.tensors[4].buffer = 0
+        graph.inputs = [0, 4]
+    content = net.floats(change=change)
+    rate = net.tensors[4].data.tolist()
+    assert list(read(content).inputs) == ["t0", "t4"]
+    graph = read(content, fix={"t4": rate})
+    np.testing.assert_allclose(results(graph, x.astype(float)), expected, rtol=1e-5, atol=1e-6)
