@@ -117,7 +117,7 @@ class Network:
 
     def pair(self, kind, x, y, activation="NONE"):
         options = {"ADD": schema.AddOptionsT, "SUB": schema.SubOptionsT, "MUL": schema.MulOptionsT,
-                   "MAXIMUM": schema.MaximumMinimumOptionsT,
+                   "DIV": schema.DivOptionsT, "MAXIMUM": schema.MaximumMinimumOptionsT,
                    "MINIMUM": schema.MaximumMinimumOptionsT}[kind]()
         if activation != "NONE":
             options.fusedActivationFunction = getattr(ACTIVATION, activation)

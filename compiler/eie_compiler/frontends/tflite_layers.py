@@ -116,6 +116,8 @@ def _weights(site: Site, rank: int, axis: int = 0) -> Constant:
 
     A note says if they are integers whose operands the interpreter rounds by itself.
     """
+    if site.is_constant():
+        raise FrontEndError("operand must be computed, not a constant")
     weights = site.constant(1)
     if weights.array.ndim != rank:
         raise FrontEndError(f"weights must have {rank} axes, not shape {weights.array.shape}")

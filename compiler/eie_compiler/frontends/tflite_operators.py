@@ -110,6 +110,13 @@ def _single(operation: str) -> Callable[[Site], str]:
     return lambda site: site.node(operation, site.value())
 
 
+def _negate(site: Site) -> str:
+    if site.output.quantisation is not None:
+        raise FrontEndError("operand must be of floating point, as TensorFlow Lite negates "
+                            "integers without their zero point: subtract from 0 by SUB")
+    return site.node("Neg", site.value())
+
+
 def _limited(low: float, high: float | None = None) -> Callable[[Site], str]:
     """Make the handler of limits."""
     return lambda site: site.clip(site.value(), low, high)
@@ -129,7 +136,7 @@ OPERATORS: dict[str, Callable[[Site], str]] = {
     "CONCATENATION": _concatenate, "DEQUANTIZE": _copy, "DIV": _pair("Div", "DivOptions"),
     "EXPAND_DIMS": _reshape, "HARD_SWISH": _single("HardSwish"), "LEAKY_RELU": _leaky_relu,
     "LOGISTIC": _single("Sigmoid"), "MAXIMUM": _pair("Max"), "MEAN": _reduce,
-    "MINIMUM": _pair("Min"), "MUL": _pair("Mul", "MulOptions"), "NEG": _single("Neg"),
+    "MINIMUM": _pair("Min"), "MUL": _pair("Mul", "MulOptions"), "NEG": _negate,
     "PAD": _pad, "PADV2": _pad, "PRELU": _prelu, "QUANTIZE": _copy, "REDUCE_MAX": _reduce,
     "RELU": _limited(0.0), "RELU6": _limited(0.0, 6.0), "RELU_0_TO_1": _limited(0.0, 1.0),
     "RELU_N1_TO_1": _limited(-1.0, 1.0), "RESHAPE": _reshape, "SOFTMAX": _softmax,

@@ -1,11 +1,17 @@
-"""TensorFlow Lite models made by hand, compared with the interpreter of LiteRT."""
+"""TensorFlow Lite models made by hand, compared with the interpreter of LiteRT.
+
+Operators are translated by `eie_compiler.frontends.tflite_operators` and
+`eie_compiler.frontends.tflite_layers`, from a `eie_compiler.frontends.tflite_site` each. They use
+`eie_compiler.frontends.tflite_constants` and `eie_compiler.frontends.tflite_layout`, and
+`eie_compiler.frontends.tflite_writer` adds their nodes.
+"""
 
 import warnings
 
 import numpy as np
 import pytest
 
-from eie_compiler.frontends import FrontEndWarning
+from eie_compiler.frontends import FrontEndError, FrontEndWarning
 from eie_compiler.graph.evaluation import apply_layers, evaluate_real
 from eie_compiler.model import Model
 
@@ -223,9 +229,34 @@ def leaky_relu(net):
 
 
 @network(12)
+def magnitude(net):
+    net.single("ABS", net.dense(0, 16), schema.AbsOptionsT())
+
+
+@network(12)
+def difference_from_zero(net):
+    net.pair("SUB", net.constant(np.zeros(1, np.float32), "number"), net.dense(0, 16))
+
+
+@network(12)
+def quotient(net):
+    net.pair("DIV", net.dense(0, 16), net.constant(np.float32([0.5, 2] * 8), "number"))
+
+
+@network(5, 4, 3)
+def padding_with_a_value(net):
+    x = net.conv(0, 4)
+    zero = net.constant(np.zeros((), np.float32), "number")
+    x = net.add("PADV2", [x, net.constant(np.int32([[0, 0], [0, 1], [2, 0], [0, 0]])), zero],
+                [1, 6, 6, 4], schema.PadV2OptionsT())
+    net.conv(x, 2, padding="VALID")
+
+
+@network(12)
 def limits(net):
     x = net.single("RELU6", net.dense(0, 16))
     x = net.single("RELU_N1_TO_1", net.dense(x, 16))
+    x = net.single("RELU_0_TO_1", net.dense(x, 16))
     net.single("RELU", net.dense(x, 16))
 
 
@@ -313,8 +344,21 @@ def test_numbers_are_those_of_the_interpreter(name):
                                atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("kind", [np.int8, np.uint8])
-@pytest.mark.parametrize("name", NETWORKS)
+def test_numbers_are_negated():
+    net = Network(1, 12)
+    net.single("NEG", net.dense(0, 4), schema.NegOptionsT())
+    x = inputs(net)
+    np.testing.assert_allclose(results(read(net.floats()), x.astype(float)),
+                               interpret(net.floats(), x), rtol=1e-5, atol=1e-5)
+    with pytest.raises(FrontEndError, match=r"^NEG operator \(t3 -> t4\): operand must be of "
+                                            "floating point, as TensorFlow Lite negates integers "
+                                            "without their zero point: subtract from 0 by SUB$"):
+        from_tflite(net.integers(x))
+
+
+@pytest.mark.parametrize("name, kind", [(name, kind) for name in NETWORKS
+                                        for kind in (np.int8, np.uint8)
+                                        if (name, kind) != ("magnitude", np.uint8)])
 def test_integers_are_at_most_one_step_from_those_of_the_interpreter(name, kind):
     net = NETWORKS[name]()
     x = inputs(net)

@@ -1,6 +1,7 @@
 """Operators of TensorFlow Lite that cannot be read are listed at once, each with its remedy.
 
-The part of the model that is read is found by `eie_compiler.frontends.tflite_part`.
+They are found by `eie_compiler.frontends.tflite_problems`, in the part of the model that
+`eie_compiler.frontends.tflite_part` finds.
 """
 
 import warnings
@@ -195,6 +196,11 @@ def dense_of_computed_weights(net):
     net.add("FULLY_CONNECTED", [x, net.reshape(x, 1, 4)], [1, 1], schema.FullyConnectedOptionsT())
 
 
+def dense_of_constants(net):
+    one = net.constant(np.ones((1, 4), np.float32))
+    net.pair("ADD", net.dense(one, 4), 0)
+
+
 def groups_that_do_not_fit(net):
     net.add("CONV_2D", [net.reshape(net.dense(0, 4), 1, 1, 1, 4),
                         net.constant(np.ones((2, 1, 1, 3), np.float32))], [1, 1, 1, 2],
@@ -237,6 +243,8 @@ def beta_below_zero(net):
 @pytest.mark.parametrize("function, message", [
     (dense_of_computed_weights, "FULLY_CONNECTED operator (t3, t5 -> t6): input 't5' must be a "
                                 "constant"),
+    (dense_of_constants, "FULLY_CONNECTED operator ( -> t4): operand must be computed, not a "
+                         "constant"),
     (groups_that_do_not_fit, "CONV_2D operator (t5 -> t7): weights must be of the 4 channels of "
                              "the images, or of groups of them, not of 3"),
     (bias_that_does_not_fit, "FULLY_CONNECTED operator (t0 -> t3): bias must have 3 elements, not "
