@@ -8,7 +8,7 @@ import tflite
 from numpy.typing import NDArray
 
 from .common import FrontEndError, ReuseLimit, at
-from .tflite_records import Operator, Quantisation, Tensor, intact, name_of
+from .tflite_records import LIMITS, Operator, Quantisation, Tensor, intact, name_of
 
 __all__ = ["File"]
 
@@ -26,9 +26,6 @@ _TYPES = {tflite.TensorType.FLOAT32: "<f4", tflite.TensorType.FLOAT16: "<f2",
           tflite.TensorType.FLOAT64: "<f8", tflite.TensorType.INT8: "<i1",
           tflite.TensorType.UINT8: "<u1", tflite.TensorType.INT32: "<i4",
           tflite.TensorType.INT64: "<i8", tflite.TensorType.BOOL: "?"}
-
-#: Type of small integers -> least and greatest.
-_LIMITS = {tflite.TensorType.INT8: (-128, 127), tflite.TensorType.UINT8: (0, 255)}
 
 Array = NDArray[Any]
 
@@ -198,8 +195,9 @@ class File:
                 or len(zero) != len(scale):
             raise FrontEndError(f"scales and zero points must be one for each element along axis "
                                 f"{axis} of shape {shape}, not {len(scale)} and {len(zero)}")
-        if table.Type() in _LIMITS:
-            low, high = _LIMITS[table.Type()]
+        kind = name_of(tflite.TensorType, table.Type())
+        if kind in LIMITS:
+            low, high = LIMITS[kind]
             if not low <= zero.min() <= zero.max() <= high:
                 raise FrontEndError(f"zero points must be from {low} to {high}, not {zero.min()} "
                                     f"to {zero.max()}")

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from .common import FrontEndError
 
-__all__ = ["Operator", "Quantisation", "Tensor", "intact", "name_of"]
+__all__ = ["LIMITS", "Operator", "Quantisation", "Tensor", "intact", "name_of"]
+
+#: Type of quantised tensors -> least and greatest integer.
+LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255)}
 
 #: Errors of the generated classes, of NumPy and of text in damaged files.
 _BROKEN = (struct.error, IndexError, TypeError, ValueError, OverflowError)

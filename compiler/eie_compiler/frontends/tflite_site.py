@@ -11,8 +11,8 @@ from .common import FrontEndError
 from .tflite_constants import Constant
 from .tflite_file import File
 from .tflite_layout import order_of
-from .tflite_records import Operator, Tensor, name_of
-from .tflite_writer import LIMITS, Writer
+from .tflite_records import LIMITS, Operator, Tensor, name_of
+from .tflite_writer import Writer
 
 __all__ = ["Site"]
 
@@ -123,7 +123,7 @@ class Site:
         """Limit a value where the integers of the result do not."""
         output = self.output
         if output.kind in LIMITS and output.quantisation is not None:
-            _, least, greatest = LIMITS[output.kind]
+            least, greatest = LIMITS[output.kind]
             scale, zero = output.quantisation.scale.item(), output.quantisation.zero.item()
             is_low = zero + round(low / scale) <= least
             if high is not None and zero + round(high / scale) >= greatest:

@@ -13,17 +13,13 @@ from .common import FrontEndError
 from .tflite_constants import Constant
 from .tflite_file import File
 from .tflite_layout import CHANNELS_FIRST, CHANNELS_LAST, is_mixed, order_of, shape_of
-from .tflite_records import Quantisation, Tensor
+from .tflite_records import LIMITS, Quantisation, Tensor
 
-__all__ = ["LIMITS", "Writer"]
+__all__ = ["Writer"]
 
 #: Version of ONNX whose ReduceMean takes its axes as an input.
 _OPSET = 18
 _IR_VERSION = 8
-
-#: Type of quantised tensors -> type of NumPy, least and greatest integer.
-LIMITS: dict[str, tuple[type, int, int]] = {"INT8": (np.int8, -128, 127),
-                                            "UINT8": (np.uint8, 0, 255)}
 
 
 class Writer:
@@ -168,7 +164,7 @@ class Writer:
     def _rounded(self, tensor: Tensor, value: str) -> str:
         if tensor.kind not in LIMITS or tensor.quantisation is None:
             return value
-        parameters = self._parameters(tensor.name, tensor.quantisation, LIMITS[tensor.kind][0])
+        parameters = self._parameters(tensor.name, tensor.quantisation, tensor.kind.lower())
         integers = self.node("QuantizeLinear", [value, *parameters], f"{tensor.name}.integers")
         return self.node("DequantizeLinear", [integers, *parameters], f"{tensor.name}.numbers")
 

@@ -6,20 +6,24 @@ Operators are translated by `eie_compiler.frontends.tflite_operators` and
 `eie_compiler.frontends.tflite_writer` adds their nodes.
 """
 
+import re
+import sys
 import warnings
 
 import numpy as np
 import pytest
 
-from eie_compiler.frontends import FrontEndError, FrontEndWarning
+from eie_compiler.frontends import FrontEndError, FrontEndWarning, read_model
 from eie_compiler.graph.evaluation import apply_layers, evaluate_real
 from eie_compiler.model import Model
+from eie_hdl.extras import missing
 
 pytest.importorskip("tflite", reason="needs the extra [tflite]")
 pytest.importorskip("onnx")
 pytest.importorskip("ai_edge_litert", reason="needs the extra [test]")
 
 from ai_edge_litert import schema_py_generated as schema  # noqa: E402
+from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 
 from eie_compiler.frontends.tflite import from_tflite  # noqa: E402
 from eie_compiler.frontends.tflite_file import File  # noqa: E402
@@ -527,3 +531,49 @@ def test_inputs_can_be_fixed():
     assert list(read(content).inputs) == ["t0", "t4"]
     graph = read(content, fix={"t4": rate})
     np.testing.assert_allclose(results(graph, x.astype(float)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_may_have_several_inputs_and_outputs():
+    def change(model):
+        graph = model.subgraphs[0]
+        graph.inputs, graph.outputs = [0, 1], [5, 8]
+    net = Network(1, 4, 3, 2)
+    net.add("", [], [1, 4, 3, 5])    # the second input
+    net.operators.clear()
+    x = net.pair("ADD", net.conv(0, 5), 1)
+    net.dense(x, 3)
+    content = net.floats(change=change)
+    values = {"t0": net.rng.normal(0, 1, (1, 4, 3, 2)).astype(np.float32),
+              "t1": net.rng.normal(0, 1, (1, 4, 3, 5)).astype(np.float32)}
+    runner = Interpreter(model_content=content, num_threads=1)
+    runner.allocate_tensors()
+    for each in runner.get_input_details():
+        runner.set_tensor(each["index"], values[each["name"]])
+    runner.invoke()
+    graph = read(content)
+    found = evaluate_real(graph, {name: images(x).astype(float) for name, x in values.items()})
+    for output, each in zip(graph.outputs, runner.get_output_details()):
+        np.testing.assert_allclose(found[output], images(runner.get_tensor(each["index"])),
+                                   rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(4, 12), (3, 5, 4, 2)])
+def test_a_batch_of_fixed_size_is_one_sample_here(shape):
+    net = Network(*shape)
+    net.dense(net.dense(0, 6, activation="RELU") if len(shape) == 2
+              else net.pool(net.conv(0, 3), "MAX"), 5)
+    x = np.random.default_rng(2).normal(0, 1, shape).astype(np.float32)
+    np.testing.assert_allclose(results(read(net.floats()), images(x).astype(float)),
+                               interpret(net.floats(), x[np.newaxis]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("package, module", [("tflite", "tflite_file"), ("onnx", "onnx")])
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, package, module):
+    for name in list(sys.modules):
+        if name.startswith("eie_compiler.frontends.tflite") \
+                or name == f"eie_compiler.frontends.{module}":
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    message = f"m.tflite: {missing(package, 'to read it', 'tflite')}"
+    with pytest.raises(FrontEndError, match=f"^{re.escape(message)}$"):
+        read_model("m.tflite")
