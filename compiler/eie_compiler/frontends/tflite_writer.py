@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from .common import FrontEndError
+from .common import FrontEndError, ReuseLimit
 from .tflite_constants import Constant
 from .tflite_file import File
 from .tflite_layout import CHANNELS_FIRST, CHANNELS_LAST, is_mixed, order_of, shape_of
@@ -43,6 +43,7 @@ class Writer:
     def __init__(self, file: File) -> None:
         self._file = file
         self._names = set(file.names)
+        self._reuse = ReuseLimit()
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -105,7 +106,11 @@ class Writer:
         return made
 
     def add_constant(self, name: str, constant: Constant) -> str:
-        """Add a constant of real numbers, which its integers and scales give."""
+        """Add a constant of real numbers, which its integers and scales give.
+
+        Each use is a copy, so that those of one name are limited.
+        """
+        self._reuse.take(name, constant.array.size, constant.array.size)
         array = self.add_array(name, constant.array)
         quantisation = constant.quantisation
         if quantisation is None:

@@ -162,6 +162,11 @@ def concatenation_of_rows(net):
     net.concat([net.conv(0, 4), net.conv(0, 4, (1, 1))], 1)
 
 
+@network(4, 3, 3)
+def concatenation_with_a_constant(net):
+    net.concat([net.conv(0, 4), net.number(1, 4, 3, 2)], 3)
+
+
 @network(5, 4, 3)
 def padding(net):
     x = net.pad(net.conv(0, 4), (0, 0), (1, 2), (0, 1), (0, 0))

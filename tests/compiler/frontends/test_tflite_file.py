@@ -195,19 +195,31 @@ def vector(builder, start, prepend, values):
     return builder.EndVector()
 
 
-def test_weights_that_many_tensors_share_are_limited():
+def share_tensor(model):
+    for operator in model.subgraphs[0].operators:
+        operator.inputs[1] = 1
+
+
+def share_buffer(model):
+    for tensor in model.subgraphs[0].tensors:
+        tensor.buffer = min(tensor.buffer, 1)
+
+
+@pytest.mark.parametrize("share", [share_tensor, share_buffer])
+def test_weights_that_many_layers_share_are_limited(share):
     """A small file must not become a large model."""
     net = Network(1, 1500)
     for _ in range(10):
         net.dense(len(net.tensors) - 1 if net.operators else 0, 1500, bias=False)
-
-    def change(model):
-        tensors = model.subgraphs[0].tensors
-        for tensor in tensors:
-            tensor.buffer = min(tensor.buffer, 1)
-        model.buffers = model.buffers[:2]
     with pytest.raises(FrontEndError, match="numbers used repeatedly must be at most 16777216"):
-        from_tflite(net.floats(change=change))
+        from_tflite(net.floats(change=share))
+
+
+def test_files_from_before_2020_have_operators_of_8_bits():
+    def change(model):
+        for code in model.operatorCodes:
+            code.builtinCode = 0
+    assert is_read(small().floats(change=change))
 
 
 def test_names_of_numbers_of_the_schema():
