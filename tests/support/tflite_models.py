@@ -1,17 +1,13 @@
 """TensorFlow Lite models made by hand, in floating point and in integers, for tests."""
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-__all__ = ["Network", "interpret", "pack"]
+from .tflite_files import TYPES, FileMaker, interpret
+
+__all__ = ["Network"]
 
 ACTIVATION = schema.ActivationFunctionType
-TYPES = {np.dtype(np.float32): "FLOAT32", np.dtype(np.float16): "FLOAT16",
-         np.dtype(np.int8): "INT8", np.dtype(np.uint8): "UINT8", np.dtype(np.int16): "INT16",
-         np.dtype(np.int32): "INT32", np.dtype(np.int64): "INT64"}
-
 #: Operators whose operands and results have one scale.
 SAME = ("AVERAGE_POOL_2D", "CONCATENATION", "EXPAND_DIMS", "MAXIMUM", "MAX_POOL_2D", "MINIMUM",
         "PAD", "PADV2", "REDUCE_MAX", "RESHAPE", "SQUEEZE", "TRANSPOSE")
@@ -152,7 +148,7 @@ class Network:
 
     def floats(self, *, half=False, **options):
         """Make the model in floating point; with `half`, of constants of 16 bits."""
-        graph = _Graph()
+        graph = FileMaker()
         numbers = {}
         for index, tensor in enumerate(self.tensors):
             name = f"t{index}"
@@ -173,7 +169,7 @@ class Network:
         With `reals`, input and output are numbers, which the model rounds and scales itself.
         """
         scales = self._scales(x, kind)
-        graph = _Graph()
+        graph = FileMaker()
         producers = {output: inputs for _, inputs, output, _ in self.operators}
         readers = {each: inputs for inputs in producers.values() for each in inputs}
         for index, tensor in enumerate(self.tensors):
@@ -228,58 +224,6 @@ class Network:
         return scales
 
 
-class _Graph:
-
-    def __init__(self):
-        self.tensors, self.buffers, self.operators, self.codes = [], [schema.BufferT()], [], {}
-
-    def tensor(self, name, shape, data=None, *, kind=None, scale=None, axis=0):
-        tensor = schema.TensorT(name=name, shape=list(shape), hasRank=True)
-        tensor.type = getattr(schema.TensorType,
-                              kind or ("FLOAT32" if data is None else TYPES[data.dtype]))
-        if data is not None:
-            self.buffers.append(schema.BufferT(data=np.frombuffer(
-                np.ascontiguousarray(data).tobytes(), np.uint8)))
-            tensor.buffer = len(self.buffers) - 1
-        if scale is not None:
-            tensor.quantization = schema.QuantizationParametersT(
-                scale=np.atleast_1d(np.float32(scale[0])),
-                zeroPoint=np.atleast_1d(np.int64(scale[1])), quantizedDimension=axis)
-        self.tensors.append(tensor)
-        return len(self.tensors) - 1
-
-    def operator(self, kind, inputs, outputs, options=None):
-        place = self.codes.setdefault(kind, len(self.codes))
-        made = schema.OperatorT(opcodeIndex=place, inputs=inputs, outputs=outputs)
-        if options is not None:
-            made.builtinOptions = options
-            made.builtinOptionsType = getattr(schema.BuiltinOptions,
-                                              type(options).__name__.removesuffix("T"))
-        self.operators.append(made)
-
-    def pack(self, inputs, outputs, change=None):
-        """Make a file; `change` edits the object of the model before."""
-        codes = []
-        for kind in self.codes:
-            number = getattr(schema.BuiltinOperator, kind)
-            codes.append(schema.OperatorCodeT(builtinCode=number, version=1,
-                                              deprecatedBuiltinCode=min(number, 127)))
-        graph = schema.SubGraphT(tensors=self.tensors, inputs=inputs, outputs=outputs,
-                                 operators=self.operators, name="main")
-        model = schema.ModelT(version=3, operatorCodes=codes, subgraphs=[graph],
-                              buffers=self.buffers, description="made by hand")
-        if change is not None:
-            change(model)
-        return pack(model)
-
-
-def pack(model):
-    """Make a file of an object of a model."""
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
 def _channels(data, axis):
     """Round weights to integers of 8 bits with a scale for each output."""
     rest = tuple(each for each in range(data.ndim) if each != axis)
@@ -306,30 +250,3 @@ def _scale(least, most, kind):
 def _rounded(data, scale, kind):
     limits = np.iinfo(kind)
     return np.clip(np.rint(data / scale[0]) + scale[1], limits.min, limits.max).astype(kind)
-
-
-def interpret(content, x, *, every=False, plain=False):
-    """Compute the outputs for samples with the interpreter, one by one.
-
-    Integers are given and returned as such. With `every`, all tensors are returned by name. With
-    `plain`, the kernels of the interpreter compute, not those of XNNPACK.
-    """
-    interpreter = Interpreter(
-        model_content=content, num_threads=1, experimental_preserve_all_tensors=every,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        if every or plain else OpResolverType.AUTO)
-    interpreter.allocate_tensors()
-    given, = interpreter.get_input_details()
-    result, = interpreter.get_output_details()
-    found = []
-    for sample in x:
-        interpreter.set_tensor(given["index"],
-                               sample.reshape(given["shape"]).astype(given["dtype"]))
-        interpreter.invoke()
-        found.append({each["name"]: interpreter.get_tensor(each["index"])
-                      for each in interpreter.get_tensor_details()
-                      if each["name"]} if every
-                     else interpreter.get_tensor(result["index"]))
-    if every:
-        return {name: np.array([each[name] for each in found]) for name in found[0]}
-    return np.concatenate(found)

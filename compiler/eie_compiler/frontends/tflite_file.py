@@ -18,14 +18,16 @@ _MAX_TENSORS = 1 << 16
 _MAX_AXES = 8
 _MAX_SIZE = 1 << 26
 
+#: Most bytes of a name; messages have names of several tensors.
+_MAX_NAME = 1000
+
 #: Size of the lists and names that are read, as a multiple of the file. Parts may share lists.
 _MAX_RATIO = 16
 
 #: Type of stored numbers -> type of NumPy.
 _TYPES = {tflite.TensorType.FLOAT32: "<f4", tflite.TensorType.FLOAT16: "<f2",
-          tflite.TensorType.FLOAT64: "<f8", tflite.TensorType.INT8: "<i1",
-          tflite.TensorType.UINT8: "<u1", tflite.TensorType.INT32: "<i4",
-          tflite.TensorType.INT64: "<i8", tflite.TensorType.BOOL: "?"}
+          tflite.TensorType.INT8: "<i1", tflite.TensorType.UINT8: "<u1",
+          tflite.TensorType.INT32: "<i4", tflite.TensorType.INT64: "<i8"}
 
 Array = NDArray[Any]
 
@@ -102,9 +104,9 @@ class File:
         self._spend(found.nbytes)
         return found
 
-    def _indices(self, table: Any, field: str) -> tuple[int, ...]:
+    def _indices(self, table: Any, field: str, least: int = 0) -> tuple[int, ...]:
         found = tuple(self._vector(table, field).tolist())
-        if found and not -1 <= min(found) <= max(found) < len(self.names):
+        if found and not least <= min(found) <= max(found) < len(self.names):
             raise FrontEndError(f"{field.lower()} must be among the {len(self.names)} tensors, not "
                                 f"{min(found)} to {max(found)}")
         return found
@@ -114,7 +116,7 @@ class File:
         for index in range(self._graph.TensorsLength()):
             given = self._graph.Tensors(index).Name() or b""
             self._spend(len(given))
-            name = given.decode("utf-8", "replace") or f"tensor_{index}"
+            name = given[:_MAX_NAME].decode("utf-8", "replace") or f"tensor_{index}"
             names[name if name not in names else f"{name}#{index}"] = None
         if len(names) != self._graph.TensorsLength():
             raise FrontEndError("names of tensors must differ")
@@ -133,12 +135,15 @@ class File:
             custom = code.CustomCode() or b""
             self._spend(len(custom))
             kind = custom[:200].decode("utf-8", "replace") or kind
-        return Operator(kind, self._indices(table, "Inputs"), self._indices(table, "Outputs"),
-                        table)
+        # An input that is left out is -1.
+        return Operator(kind, self._indices(table, "Inputs", -1),
+                        self._indices(table, "Outputs"), table)
 
     def _read_tensor(self, index: int) -> Tensor:
         table = self._graph.Tensors(index)
         shape = tuple(self._vector(table, "Shape").tolist())
+        if len(shape) > _MAX_AXES:
+            raise FrontEndError(f"axes must be at most {_MAX_AXES}, not {len(shape)}")
         open_sizes = self._vector(table, "ShapeSignature").tolist()
         kind = name_of(tflite.TensorType, table.Type())
         buffer = table.Buffer()
@@ -155,10 +160,9 @@ class File:
             problem = "constants must be within the first 2 GiB of the file"
         data = None if problem or not found.DataLength() else \
             self._data(found, buffer, table.Type(), shape)
-        if len(shape) > _MAX_AXES or min(shape, default=1) < 1 and data is None \
-                or data is None and math.prod(shape) > _MAX_SIZE:
-            raise FrontEndError(f"shape must be of up to {_MAX_AXES} sizes of 1 or more with up to "
-                                f"{_MAX_SIZE} elements, not {shape}")
+        if data is None and (min(shape, default=1) < 1 or math.prod(shape) > _MAX_SIZE):
+            raise FrontEndError(f"sizes must be 1 or more with up to {_MAX_SIZE} elements, not "
+                                f"{shape}")
         return Tensor(index, self.names[index], shape, min(open_sizes[1:], default=0) < 0, kind,
                       self._quantisation(table, shape), data, problem)
 

@@ -125,7 +125,7 @@ def _weights(site: Site, rank: int, axis: int = 0) -> Constant:
     if quantisation is not None and quantisation.scale.size > 1 and quantisation.axis != axis:
         raise FrontEndError(f"weights must have a scale for each output, along axis {axis}, not "
                             f"{quantisation.axis}")
-    if quantisation is not None and site.tensor().quantisation is None:
+    if site.tensor(1).quantisation is not None and site.tensor().quantisation is None:
         site.note("weights are integers and activations numbers: TensorFlow Lite rounds the "
                   "activations of layers by a scale of each inference, which is left out")
     return weights
@@ -141,7 +141,8 @@ def _bias(site: Site, weights: Constant) -> list[str]:
         raise FrontEndError(f"bias must have {n_outputs} elements, not {bias.array.size}")
     bias = bias.flatten()
     if bias.quantisation is not None and operand is not None and weights.quantisation is not None:
-        bias = bias.with_scale(operand.scale * weights.quantisation.scale)
+        with np.errstate(over="ignore", under="ignore"):    # 0 and infinity are refused later
+            bias = bias.with_scale(operand.scale * weights.quantisation.scale)
     return [site.parameter(2, bias)]
 
 

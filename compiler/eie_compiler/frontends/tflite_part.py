@@ -12,6 +12,9 @@ __all__ = ["Part", "data_inputs", "find_part", "label"]
 #: Operators whose further inputs say what the shape of the result says, also if it is computed.
 _SHAPING = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")
 
+#: Inputs or outputs of an operator that a message names.
+_MAX_LISTED = 8
+
 
 class Part(NamedTuple):
     """Operators in order, and the numbers of the tensors that they begin and end with."""
@@ -28,11 +31,13 @@ def data_inputs(operator: Operator) -> tuple[int, ...]:
 
 
 def label(file: File, operator: Operator) -> str:
-    """Describe an operator and its tensors in messages."""
-    inputs, outputs = (", ".join(file.names[index] for index in indices if index >= 0
-                                 and file.tensor(index).data is None)
-                       for indices in (operator.inputs, operator.outputs))
-    return f"{operator.kind} operator ({inputs} -> {outputs})"
+    """Describe an operator and its computed tensors in messages."""
+    ends = []
+    for indices in (operator.inputs, operator.outputs):
+        names = [file.names[index] for index in indices[:_MAX_LISTED + 1] if index >= 0
+                 and file.tensor(index).data is None]
+        ends.append(", ".join([*names[:_MAX_LISTED], *["…"] * (len(indices) > _MAX_LISTED)]))
+    return f"{operator.kind} operator ({ends[0]} -> {ends[1]})"
 
 
 def find_part(file: File, first: str | None, last: str | None) -> Part:
@@ -45,12 +50,12 @@ def find_part(file: File, first: str | None, last: str | None) -> Part:
     """
     begin = None if first is None else _find(file, "first", first)
     ends = list(file.outputs) if last is None else [_find(file, "last", last)]
-    if not ends or min(ends) < 0:
+    if not ends:
         raise FrontEndError("graph must have outputs")
     needed = set(ends)
     operators: list[Operator] = []
     for operator in reversed(file.operators):
-        if needed & set(operator.outputs) - {begin, -1}:
+        if needed & set(operator.outputs) - {begin}:
             needed.update(data_inputs(operator))
             operators.append(operator)
     operators.reverse()
@@ -76,8 +81,7 @@ def find_part(file: File, first: str | None, last: str | None) -> Part:
 
 def _find(file: File, option: str, name: str) -> int:
     computed = [file.names[index] for index in (
-        *file.inputs, *(index for operator in file.operators for index in operator.outputs))
-        if index >= 0]
+        *file.inputs, *(index for operator in file.operators for index in operator.outputs))]
     if name not in computed:
         near = [other for other in computed if name in other] \
             or difflib.get_close_matches(name, computed) or computed

@@ -49,8 +49,9 @@ def check_part(file: File, part: Part, supported: Container[str]) -> None:
         If one is not; the message lists all of them.
     """
     read = {index for operator in part.operators for index in operator.inputs}
+    starts = set(part.starts)
     problems = [(operator, reason) for operator in part.operators
-                if (reason := _problem(file, part, operator, supported, read))]
+                if (reason := _problem(file, starts, operator, supported, read))]
     if not problems:
         return
     if len(problems) == 1:
@@ -67,7 +68,7 @@ def check_part(file: File, part: Part, supported: Container[str]) -> None:
     raise FrontEndError("\n".join(lines))
 
 
-def _problem(file: File, part: Part, operator: Operator, supported: Container[str],
+def _problem(file: File, starts: Container[int], operator: Operator, supported: Container[str],
              read: Container[int]) -> str:
     """Describe why an operator cannot be run; empty if it can."""
     if operator.kind in supported:
@@ -77,7 +78,7 @@ def _problem(file: File, part: Part, operator: Operator, supported: Container[st
                    if re.fullmatch(pattern, operator.kind)), "")
     parts = []
     before = [index for index in data_inputs(operator)
-              if file.tensor(index).data is None and index not in part.starts]
+              if file.tensor(index).data is None and index not in starts]
     if before:
         parts.append(f"end before it with last={file.names[before[0]]!r}")
     if operator.outputs and operator.outputs[0] in read:

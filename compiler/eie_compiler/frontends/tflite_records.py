@@ -106,9 +106,9 @@ class Operator:
         options = getattr(tflite, name)()
         with intact():
             found, kind = self.table.BuiltinOptions(), self.table.BuiltinOptionsType()
-        if found is None or kind != getattr(tflite.BuiltinOptions, name):
-            raise FrontEndError(f"must have {name}")
-        options.Init(found.Bytes, found.Pos)
+            if found is None or kind != getattr(tflite.BuiltinOptions, name):
+                raise FrontEndError(f"must have {name}")
+            options.Init(found.Bytes, found.Pos)
 
         def read(field: str) -> Any:
             with intact():

@@ -94,7 +94,7 @@ class Site:
             return self.parameter(place, constant.transpose(order_of(constant.array.ndim)))
         more = max(rank - len(tensor.shape), 0)
         return self.writer.reshape(self.value(place), tensor.shape, (1,) * more + tensor.shape,
-                                   self.output.name)
+                                   f"{self.output.name}.operand")
 
     def check_scales(self) -> None:
         """Check that the operands have the scale and the zero point of the result."""

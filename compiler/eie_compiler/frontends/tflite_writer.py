@@ -1,6 +1,7 @@
 """ONNX graph in memory that a TensorFlow Lite model becomes, in QDQ form."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,8 @@ class Writer:
     def __init__(self, file: File) -> None:
         self._file = file
         self._names = set(file.names)
+        #: Name -> how many were made of it.
+        self._counts: Counter[str] = Counter()
         self._reuse = ReuseLimit()
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: list[onnx.TensorProto] = []
@@ -180,9 +183,10 @@ class Writer:
 
     def _fresh(self, name: str) -> str:
         """Make a name that no tensor has."""
-        made, count = name, 2
+        made = name
         while made in self._names:
-            made, count = f"{name}.{count}", count + 1
+            self._counts[name] += 1
+            made = f"{name}.{self._counts[name] + 1}"
         self._names.add(made)
         return made
 

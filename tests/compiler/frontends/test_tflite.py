@@ -27,7 +27,8 @@ from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 
 from eie_compiler.frontends.tflite import from_tflite  # noqa: E402
 from eie_compiler.frontends.tflite_file import File  # noqa: E402
-from support.tflite_models import Network, interpret  # noqa: E402
+from support.tflite_files import interpret  # noqa: E402
+from support.tflite_models import Network  # noqa: E402
 
 NETWORKS = {}
 

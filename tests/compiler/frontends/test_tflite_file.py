@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 import warnings
 
 import numpy as np
@@ -19,6 +20,7 @@ from ai_edge_litert import schema_py_generated as schema  # noqa: E402
 from eie_compiler.frontends.tflite import from_tflite  # noqa: E402
 from eie_compiler.frontends.tflite_file import File  # noqa: E402
 from eie_compiler.frontends.tflite_records import name_of  # noqa: E402
+from eie_compiler.frontends.tflite_writer import Writer  # noqa: E402
 from support.mutations import change_bytes  # noqa: E402
 from support.tflite_models import Network  # noqa: E402
 
@@ -106,8 +108,9 @@ def scales(scale, zero, axis=0, details=0):
      "tensor 't1': constants must be of floating point, or integers of 8 or 32 bits, not INT4: "
      "convert the model with weights of 8 bits"),
     (edit("tensor", 0, shape=[1, 4, 1 << 30, 2]),
-     "tensor 't0': shape must be of up to 8 sizes of 1 or more with up to 67108864 elements, not "
-     "(1, 4, 1073741824, 2)"),
+     "tensor 't0': sizes must be 1 or more with up to 67108864 elements, not (1, 4, 1073741824, "
+     "2)"),
+    (edit("tensor", 0, shape=[1] * 100_000), "tensor 't0': axes must be at most 8, not 100000"),
     (edit("tensor", 0, shapeSignature=[-1, 4, -1, 2]),
      "input 't0' must have fixed sizes but for the batch: convert the model for one size"),
     (edit("tensor", 1, quantization=scales([0.1, 0, 0.1], [0, 0, 0])),
@@ -213,6 +216,16 @@ def test_weights_that_many_layers_share_are_limited(share):
         net.dense(len(net.tensors) - 1 if net.operators else 0, 1500, bias=False)
     with pytest.raises(FrontEndError, match="numbers used repeatedly must be at most 16777216"):
         from_tflite(net.floats(change=share))
+
+
+def test_names_of_copies_are_found_at_once():
+    net = Network(1, 4)
+    net.pair("ADD", net.dense(0, 3), net.number(3))
+    writer = Writer(File(net.floats()))
+    start = time.process_time()
+    names = {writer.add_constant("t4", writer.constant(4)) for _ in range(20_000)}
+    assert len(names) == 20_000
+    assert time.process_time() - start < 5
 
 
 def test_files_from_before_2020_have_operators_of_8_bits():
