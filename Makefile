@@ -250,7 +250,7 @@ clean: ## remove all build products except .venv
 
 # Stamp files of installed extras, for users and for developers; a change of pyproject.toml renews them.
 $(VENV)/.run: EXTRAS := sim,demo
-$(VENV)/.dev: EXTRAS := sim,demo,board,train,onnx,magika,synth,layout,registers,bench,test,lint
+$(VENV)/.dev: EXTRAS := sim,demo,board,train,onnx,tflite,magika,synth,layout,registers,bench,test,lint
 $(VENV)/.train: EXTRAS := sim,demo,train
 $(VENV)/.convolutional: EXTRAS := sim,demo,train,onnx
 $(VENV)/.magika: EXTRAS := sim,demo,onnx,magika

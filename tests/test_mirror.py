@@ -57,6 +57,13 @@ COVERED = {
         "compiler/frontends/test_onnx_network.py", "reads a part of the networks of that file")
        for name in ("arrangement", "batch", "elementwise", "folding", "pooling",
                     "recurrent", "resampling", "roots", "shapes", "site", "tail", "values")},
+    **{f"eie_compiler.frontends.tflite_{name}": (
+        "compiler/frontends/test_tflite.py", "translates the networks of that file")
+       for name in ("constants", "layers", "layout", "operators", "site", "writer")},
+    "eie_compiler.frontends.tflite_part": (
+        "compiler/frontends/test_tflite_problems.py", "finds the operators of that file"),
+    "eie_compiler.frontends.tflite_records": (
+        "compiler/frontends/test_tflite_file.py", "consists of what that file reads"),
     "eie_compiler.frontends.pytorch_work": (
         "compiler/frontends/test_pytorch_program.py", "limits the programs of that file"),
     "eie_compiler.frontends.pytorch_graph": (

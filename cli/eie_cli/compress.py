@@ -128,11 +128,12 @@ def compress_command(context: click.Context, model: Path, network: Path, reading
                      as_json: bool) -> None:
     """Prune a model and share its weights.
 
-    MODEL is a file of ONNX, PyTorch or safetensors, a Deep Compression stream, or an .npz file of
-    matrices n_rows x n_cols `NAME.weight` and vectors `NAME.bias`, in order of computation, or of
-    SciPy's sparse matrices. If the file does not specify it, a ReLU follows all layers but the
-    last. Zeros stay zero; without --density and --quality nothing else is pruned. A model that is
-    no chain of layers, such as a residual or a recurrent one, is compressed as a graph.
+    MODEL is a file of ONNX, TensorFlow Lite, PyTorch or safetensors, a Deep Compression stream, or
+    an .npz file of matrices n_rows x n_cols `NAME.weight` and vectors `NAME.bias`, in order of
+    computation, or of SciPy's sparse matrices. If the file does not specify it, a ReLU follows all
+    layers but the last. Zeros stay zero; without --density and --quality nothing else is pruned. A
+    model that is no chain of layers, such as a residual or a recurrent one, is compressed as a
+    graph.
 
     With --calibrate or --retrain the outputs of the network, in the fixed-point arithmetic of the
     machine, are compared with those of MODEL in floating point. The last line says whether the

@@ -31,22 +31,25 @@ def _fixed(context: click.Context, parameter: click.Parameter, texts: tuple[str,
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of :func:`eie_compiler.frontends.read_model`; pass them on as `reading`."""
     @click.option("--first", metavar="TENSOR",
-                  help="First tensor to take of an ONNX graph.  [default: its input]")
+                  help="First tensor to take of a graph of ONNX or TensorFlow Lite.  [default: its "
+                       "input]")
     @click.option("--last", metavar="TENSOR",
-                  help="Last tensor to take of an ONNX graph.  [default: its output]")
+                  help="Last tensor to take of a graph of ONNX or TensorFlow Lite.  [default: its "
+                       "output]")
     @click.option("--layer", "layers", multiple=True, metavar="NAME",
                   help="Layer to take; give the option once for each, in order of computation.  "
                        "[default: all]")
     @click.option("--relu/--no-relu", "relu", multiple=True, default=None,
                   help="A ReLU follows all layers, or none; given once for each layer, in order of "
-                       "computation: this layer. Not for ONNX.  [default: all but the last]")
+                       "computation: this layer. Not for ONNX and TensorFlow Lite.  [default: all "
+                       "but the last]")
     @click.option("--ignore", multiple=True, metavar="NAME",
                   help="Tensor of a state dict, or module with all its tensors, to leave out "
                        "although it may change the results; may be given several times.")
     @click.option("--image", callback=numbers(int), metavar="C,H,W",
                   help="Channels, height and width in pixels of the images of a convolution.")
     @click.option("--fix", multiple=True, callback=_fixed, metavar="NAME=VALUE",
-                  help="Value of an input of an ONNX graph, or values separated by commas, or an "
+                  help="Value of an input of a graph, or values separated by commas, or an "
                        "open size by its name, or by that of its input and its axis, such as "
                        "input.1; may be given several times.")
     @click.option("--shapes", type=FILE, metavar="FILE",

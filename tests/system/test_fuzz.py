@@ -108,6 +108,19 @@ def _other(rng, field, value):
                        if not small or number < 1 << 31])
 
 
+def tflite_model(path):
+    pytest.importorskip("tflite")
+    pytest.importorskip("ai_edge_litert")
+    from support.tflite_models import Network
+
+    network = Network(1, 6, 5, 2)
+    x = network.pool(network.conv(0, 3, activation="RELU6"), "MAX")
+    network.dense(network.reshape(x, 1, 18), 4)
+    samples = np.random.default_rng(0).normal(size=(4, 6, 5, 2)).astype(np.float32)
+    path.write_bytes(network.integers(samples))
+    np.save(path.with_name("samples.npy"), samples.transpose(0, 3, 1, 2))
+
+
 def safetensors(path):
     numpy = pytest.importorskip("safetensors.numpy")
     numpy.save_file(weights(), path)
@@ -228,6 +241,8 @@ RUN = ["run", "build", "--input", "inputs.npy", "-o", "out/run"]
 #: the commands that read it.
 KINDS = {
     "ONNX": ("model.onnx", onnx_model, change_onnx, [COMPRESS]),
+    "TensorFlow Lite": ("model.tflite", tflite_model, mutations.change_bytes,
+                        [[*COMPRESS, "--calibrate", "samples.npy"]]),
     "state dict": ("model.pt", state_dict, change_state_dict, [COMPRESS]),
     "safetensors": ("model.safetensors", safetensors, change_safetensors, [COMPRESS]),
     "model .npz": ("model.npz", None, change_npz, [COMPRESS]),

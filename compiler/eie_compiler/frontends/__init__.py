@@ -24,6 +24,7 @@ _NAMED = ("layers", "relu", "image", "ignore")
 KINDS = {
     ".onnx": ("onnx", "read_onnx", _PARTS),
     ".pt2": ("pytorch_program", "read_program", _PARTS),
+    ".tflite": ("tflite", "read_tflite", ("first", "last", "fix")),
     ".npz": ("arrays", "read_npz", _NAMED),
     ".safetensors": ("pytorch_files", "read_safetensors", _NAMED),
     ".pt": ("pytorch_files", "read_state_dict", _NAMED),
@@ -34,14 +35,15 @@ _TOPOLOGY = ("topology", "read_topology", ("topology",))
 
 #: Suffix of a file that is not read -> what to do with it.
 _OTHERS = {
-    **dict.fromkeys((".h5", ".keras", ".pb", ".tflite"), "export the model to ONNX with tf2onnx"),
+    **dict.fromkeys((".h5", ".keras", ".pb"), "export the model to ONNX with tf2onnx"),
     **dict.fromkeys((".pkl", ".pickle", ".joblib"), "a pickle can run code: load it, and pass the "
                     "model to its front end, or export it to ONNX"),
     **dict.fromkeys((".ckpt", ".bin", ".tar"), "name a file of torch.save .pt"),
 }
 
 #: Extras of the package that modules require.
-_EXTRAS = {"onnx": "onnx", "pytorch_files": "train", "pytorch_program": "train"}
+_EXTRAS = {"onnx": "onnx", "pytorch_files": "train", "pytorch_program": "train",
+           "tflite": "tflite"}
 
 
 def read_model(path: str | Path, *, first: str | None = None, last: str | None = None,
@@ -52,22 +54,22 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
                fix: "Mapping[str, Fixed] | None" = None) -> Model | Graph:
     """Read a model from a file, which is not trusted; docs/models.md lists the formats.
 
-    A chain of layers is a :class:`~..model.Model`; a network of another form, in ONNX, .pt2 or
-    with a topology, is a :class:`~..graph.graph.Graph`.
+    A chain of layers is a :class:`~..model.Model`; a network of another form, in ONNX, .tflite,
+    .pt2 or with a topology, is a :class:`~..graph.graph.Graph`.
 
     Parameters
     ----------
     path : path
-        ``.onnx``; ``.pt2`` of torch.export.save; ``.npz`` of matrices by name, or of one from
-        scipy.sparse.save_npz; a state dict in ``.safetensors``, ``.pt`` or ``.pth``; any name for a
-        Deep Compression stream.
+        ``.onnx``; ``.tflite``; ``.pt2`` of torch.export.save; ``.npz`` of matrices by name, or of
+        one from scipy.sparse.save_npz; a state dict in ``.safetensors``, ``.pt`` or ``.pth``; any
+        name for a Deep Compression stream.
     first, last : :class:`str`, optional
-        ONNX, .pt2: first and last tensor of the part to read.
+        ONNX, .tflite, .pt2: first and last tensor of the part to read.
     layers : sequence of :class:`str`, optional
-        All but ONNX, .pt2: names of the layers in order of computation. None: all.
+        All but ONNX, .tflite, .pt2: names of the layers in order of computation. None: all.
     relu : :class:`bool` or sequence of :class:`bool`, optional
-        All but ONNX, .pt2: true if a layer ends in a ReLU; one for all, or one for each. None: all
-        but the last do.
+        All but ONNX, .tflite, .pt2: true if a layer ends in a ReLU; one for all, or one for each.
+        None: all but the last do.
     image : (channels, height, width), optional
         Shape of the images, if the first layer is a convolution.
     ignore : sequence of :class:`str`, optional
@@ -81,8 +83,8 @@ def read_model(path: str | Path, *, first: str | None = None, last: str | None =
         ONNX, .pt2: false if the host computes the batch normalisations of a graph. By default,
         layers absorb them.
     fix : mapping of :class:`str` to number, or to numbers, optional
-        ONNX, .pt2: values of inputs that are constant, such as a sampling rate, and of open sizes,
-        by name.
+        ONNX, .tflite, .pt2: values of inputs that are constant, such as a sampling rate, and of
+        open sizes, by name.
 
     Raises
     ------

@@ -181,5 +181,5 @@ class Site:
         flat_constant = np.array(constant, np.float64).reshape(-1)
         name = self.builder.add(end, Affine(np.zeros_like(flat_constant), flat_constant),
                                 first)
-        shape = (like.n_samples, *constant.shape)
-        return self.reshape(Tensor(name, shape, 0), shape, 0, end=".constant")
+        made = Tensor(name, (like.n_samples, flat_constant.size), 0)
+        return self.reshape(made, (like.n_samples, *constant.shape), 0, end=".constant")

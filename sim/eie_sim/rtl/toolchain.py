@@ -111,6 +111,7 @@ def check_tools() -> list[Tool]:
         find_icarus(),
         _package("scikit-learn", "the demo's data", "demo"),
         _package("onnx", "models in ONNX", "onnx"),
+        _package("tflite", "models of TensorFlow Lite", "tflite"),
         _package("torch", "training, models of PyTorch", "train"),
         _package("numba", "the cycle model", "bench"),
         _package("matplotlib", "figures", "bench"),

@@ -186,9 +186,11 @@ def test_a_missing_file_is_reported(tmp_path):
 
 
 @pytest.mark.parametrize("name, options, message", [
-    ("model.pkl", {}, "file must be .onnx, .pt2, .npz, .safetensors, .pt, .pth, or a Deep "
-                      "Compression stream with shapes=FILE: a pickle can run code: load it, and "
-                      "pass the model to its front end, or export it to ONNX"),
+    ("model.pkl", {}, "file must be .onnx, .pt2, .tflite, .npz, .safetensors, .pt, .pth, or "
+                      "a Deep Compression stream with shapes=FILE: a pickle can run code: load it, "
+                      "and pass the model to its front end, or export it to ONNX"),
+    ("model.tflite", {"image": (1, 8, 8)}, "options for this format must be first=, last=, fix=, "
+                                           "not image="),
     ("w.npz", {"first": "x"}, "options for this format must be layers=, relu=, image=, ignore=, "
                               "not first="),
     ("model.onnx", {"layers": ["x"]}, "options for this format must be first=, last=, image=, "

@@ -217,6 +217,9 @@ def test_gates_of_a_recurrent_network_are_layers_of_a_step():
         Mul: f e -> g
         Add: g c -> h
         Concat: h d -> y | axis=-1""", ["n", 6]),
+    ("""Conv: x w<3,2,2,2> -> a
+        Concat: a k<1,2,3,3> -> b | axis=1
+        Relu: b -> y""", [1, 2, 4, 4]),
     ("""Conv: x w<6,2,2,2> -> a
         Gather: a order[4,1,3,2,0,5] -> b | axis=1
         Gather: b one[1] -> c | axis=1
