@@ -50,7 +50,7 @@ def scale_rows(graph: Graph, n_shared: int) -> Graph:
     normalisation, have a scale in any case, which takes the factors of the rows. Those of a
     quantisation are from :func:`~.row_steps.find_steps`, which make all weights integers, if there
     are such of no more than `n_shared`; otherwise the greatest magnitudes of the rows. A negative
-    scale becomes positive.
+    scale becomes positive, and a row with the scale 0 stays.
 
     Parameters
     ----------
@@ -76,10 +76,14 @@ def scale_rows(graph: Graph, n_shared: int) -> Graph:
                 beyond[path] = n_integers
             return _Factors(_magnitudes(layer))
         found = _find_factors(layer, n_shared)
-        if after is None or layer.relu or not np.any(np.asarray(after.scale) < 0):
+        if after is None:
             return found
-        signs = np.broadcast_to(np.where(np.ravel(after.scale) < 0, -1.0, 1.0), layer.bias.shape)
-        return _Factors(signs if found is None else signs * found.rows)
+        scale = np.broadcast_to(np.ravel(after.scale), layer.bias.shape)
+        rows = np.ones(layer.n_rows) if found is None else found.rows
+        if not layer.relu:
+            rows = np.where(scale < 0, -rows, rows)
+        rows = np.where(scale == 0, 1.0, rows)    # 0 does not say by which factor it was multiplied
+        return _Factors(rows) if (rows != 1).any() else None
 
     scaled = _scale(graph, find)
     if not beyond:

@@ -12,6 +12,7 @@ from eie_hdl.numeric import limits
 
 from ..graph.graph import Graph, Node, Recurrence, Scan
 from ..graph.operations.activation import Clip, Sigmoid, Tanh
+from ..graph.operations.arithmetic import MULTIPLIER_BITS
 from ..graph.operations.elementwise import Affine
 
 __all__ = ["Factors", "describe_formats", "find_factors", "fit_formats", "is_conversion",
@@ -50,16 +51,19 @@ def is_conversion(node: Node) -> bool:
 def find_factors(scale: NDArray[np.float64], config: EIEConfig, *, frac: int, to: int) -> Factors:
     """Find the words of constant factors, of which the greatest fills a word.
 
+    Words have no more bits than the host's multipliers, for results to be the same.
+
     Parameters
     ----------
     frac, to : :class:`int`
         Fraction bits of the vector and of the products.
     """
-    _, high = limits(config.act_width)
+    width = min(config.act_width, MULTIPLIER_BITS + 1)
+    _, high = limits(width)
     ratio = scale * 2.0 ** (to - frac)    # in steps of a result for each of the vector
     greatest = float(np.abs(ratio).max())
     shift = config.max_shift if greatest == 0 else \
-        min(config.max_shift, config.act_width - 1 - math.frexp(greatest)[1])
+        min(config.max_shift, width - 1 - math.frexp(greatest)[1])
     # Not the least word, either: the factors that these words are have the same shift.
     while np.abs(words := np.rint(np.ldexp(ratio, shift))).max() > high:
         shift -= 1

@@ -191,6 +191,33 @@ def test_a_normalisation_takes_the_scales_of_rows_and_their_signs(relu, great):
                                       scaled.nodes[0].computation.layers[0].weight)
 
 
+def test_a_tensor_that_is_read_beside_its_scale_gets_another_one():
+    nodes = (Node("fc", Model((unequal(9, 6),)), ("x",)), Node("a", Affine(-2.0, 0.0), ("fc",)),
+             Node("b", Tanh(), ("fc",)))
+    graph = Graph({"x": (6,)}, nodes, ("a", "b"))
+    scaled = scale_rows(graph, N_SHARED)
+    assert [node.name for node in scaled.nodes] == ["fc", "fc_scaled", "a", "b"]
+    x = {"x": np.random.default_rng(1).normal(size=(4, 6))}
+    found, real = evaluate_real(scaled, x), evaluate_real(graph, x)
+    for name in graph.outputs:
+        np.testing.assert_array_equal(found[name], real[name])
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_row_with_the_scale_zero_stays_so_that_its_model_is_known(relu):
+    scale = np.where(np.arange(9) == 2, 0.0, np.where(np.arange(9) == 5, -1.0, 1.0))
+    layer = unequal(9, 6, relu=relu)
+    layer.weight[7] *= 900
+    graph = Graph({"x": (6,)}, (Node("fc", Model((layer,)), ("x",)),
+                                Node("y", Affine(scale, 0.5), ("fc",))), ("y",))
+    scaled = scale_rows(graph, N_SHARED)
+    one, again = (each.nodes[0].computation.layers[0].weight
+                  for each in (scaled, repeat_scales(graph, scaled)))
+    np.testing.assert_array_equal(one, again)
+    assert (one[2] == layer.weight[2]).all() and np.abs(one[7]).max() < 10
+    assert (one[5] == layer.weight[5] * (1 if relu else -1)).all()
+
+
 def test_a_scale_of_columns_of_an_image_takes_none():
     graph = Graph({"x": (1, 5, 5)}, (
         Node("conv", Model((unequal(4, 4),), Patches((1, 5, 5), (2, 2))), ("x",)),

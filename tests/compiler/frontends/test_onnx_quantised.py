@@ -44,7 +44,7 @@ CONSTANTS = {
     "s2": np.float32(0.07), "z": np.int8(-7), "z2": np.int8(11), "zu": np.uint8(130),
     "z16": np.int16(300), "zu16": np.uint16(30_000), "bias": RNG.integers(-99, 99, 3, np.int32),
     "sb": np.float32([5e-4, 1e-3, 2.5e-4]), "rows": np.int64([-1, 2, 2]),
-    "vectors": np.int64([0, 4])}
+    "vectors": np.int64([0, 4]), "minus": np.float32(-2)}
 WEIGHT = ("DequantizeLinear: w scales -> W", {"axis": 1})
 PRODUCT = ("MatMul: a W -> y", {})
 X = floats(50, 4, scale=2)
@@ -139,6 +139,12 @@ def test_operations_on_integers_are_those_on_numbers():
     check([("QuantizeLinear: x s z -> q", {}), ("Relu: q -> r", {}),
            ("DequantizeLinear: r s z -> a", {}), WEIGHT, PRODUCT],
           expected=["Quantise", "Affine", "Clip", "Affine", "Quantise", "Model"])
+
+
+def test_negative_scales_do_not_move():
+    check([*pair("x", "b"), ("Mul: b minus -> c", {}), *pair("c", "d"), ("Mul: d minus -> e", {}),
+           ("Relu: e -> a", {}), WEIGHT, PRODUCT],
+          expected=["Quantise", "Affine", "Quantise", "Affine", "Clip", "Model"])
 
 
 def test_integers_after_a_softmax_at_the_end_are_left_out_with_it():

@@ -59,6 +59,18 @@ def test_quantised_results_are_nearly_those_of_real_numbers(seed, zero, low, hig
     assert (integers != np.clip(np.floor(exact + 0.5), low, high)).mean() < 0.002
 
 
+@pytest.mark.parametrize("zero", [-128, 94])
+def test_results_of_zeros_are_the_nearest_integers(zero):
+    rng = np.random.default_rng(1)
+    bias = rng.integers(2000, 4000, 200).astype(np.float64)    # exact in an accumulator
+    middle = rng.integers(20, 31, 200) + 0.5
+    layer = make((middle + rng.choice([-1e-4, 1e-4], 200)) / bias, quantiser=Quantiser(8, zero),
+                 bias=bias)
+    found, exact = compute(layer, np.zeros((1, 4), np.int64), 7)
+    np.testing.assert_array_equal(found[0] >> 7, np.rint(exact[0]))
+    assert 50 < (exact > middle).sum() < 150    # on both sides of the middle
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("relu", [False, True])
 def test_results_of_a_word_are_as_exact_as_their_factors(seed, relu):
@@ -103,6 +115,7 @@ def test_bits_and_zero_point_of_a_quantisation(low, high, bits, zero):
 @pytest.mark.parametrize("low, high, frac, message", [
     (-127, 127, 7, "integers must be all of some number of bits, with zero, not from -127 to 127"),
     (1, 256, 7, "with zero, not from 1 to 256"), (0, 6, 7, "not from 0 to 6"),
+    (-256, -1, 7, "with zero, not from -256 to -1"),
     (0, 255, 6, "result must have 7 fraction bits, for integers of 8 bits, not 6"),
     (-511, 512, 5, "zero point of 10 bits must be a multiple of 4, not -1"),
     (0, (1 << 15) - 1, 0, "integers must have at most 14 bits, not 15")])

@@ -10,8 +10,8 @@ from eie_compiler.lowering.scaled_sums import count_uses, find_sum
 QUANTISE = Quantise(2.0, -128, 127)
 
 
-def find(*nodes, outputs=("q",)):
-    graph = Graph({"x": (3,), "z": (3,)}, nodes, outputs)
+def find(*nodes, outputs=("q",), size=3):
+    graph = Graph({"x": (3,), "z": (size,)}, nodes, outputs)
     (node,) = [node for node in nodes if node.name == "q"]
     return find_sum(graph, node, count_uses(graph))
 
@@ -38,6 +38,10 @@ def test_factors_of_both_operands_or_of_one():
     ids=["same", "scaled", "none"])
 def test_other_sums_are_none(nodes):
     assert find(*nodes) is None
+
+
+def test_a_sum_with_a_tensor_that_is_repeated_is_none():
+    assert find(*total("x", "z"), size=1) is None
 
 
 @pytest.mark.parametrize("node", [

@@ -1,5 +1,6 @@
 """`eie_compiler.lowering.step_formats`: formats of functions and factors."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -15,6 +16,7 @@ from eie_compiler.lowering.step_formats import (
     lower_recurrences,
     table_fracs,
 )
+from eie_hdl.numeric import round_shift
 from support.recurrences import CONFIG, StepBody, graph_of, random_lstm
 
 
@@ -30,6 +32,14 @@ def test_tables_leave_four_bits_before_the_point_of_operands():
 
 
 class TestFactors:
+    @pytest.mark.parametrize("width", [8, 16, 17, 24])
+    def test_products_are_those_of_the_host_for_words_of_any_width(self, width):
+        config = dataclasses.replace(CONFIG, act_width=width, codebook_width=24, acc_width=60)
+        found = find_factors(np.array([0.5596106, -0.1]), config, frac=6, to=7)
+        x = np.random.default_rng(1).integers(-1 << width - 2, 1 << width - 2, (50, 2))
+        host = Affine(found.scale, 0.0).words(x, fracs=[6], frac=7)
+        np.testing.assert_array_equal(round_shift(x * found.words, found.shift), host)
+
     @pytest.mark.parametrize("seed", range(5))
     def test_the_greatest_one_fills_a_word(self, seed):
         rng = np.random.default_rng(seed)
