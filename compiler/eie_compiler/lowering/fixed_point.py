@@ -15,7 +15,7 @@ from .scaled_layer import FixedScales, ScaledLayer, fix_scales
 
 __all__ = ["LayerFormat", "LayerInput", "WeightPrecision", "activation_range", "choose_format",
            "choose_formats", "exact_bias_shift", "layers_with_inputs", "measure_precision",
-           "partial_sum_bounds", "replace_biases"]
+           "partial_sum_bounds", "replace_biases", "rounding_error"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -266,11 +266,12 @@ def measure_precision(config: EIEConfig, bound: LayerFormat, layer: Layer, input
         return WeightPrecision(0, 0.0, 0.0, config.acc_width)
     free = choose_format(dataclasses.replace(config, acc_width=MAX_ACC_WIDTH), layer, input_frac,
                          act_range)
-    return WeightPrecision(free.weight_frac - bound.weight_frac, _rounding_error(layer, bound),
-                           _rounding_error(layer, free), MAX_ACC_WIDTH - free.spare_bits)
+    return WeightPrecision(free.weight_frac - bound.weight_frac, rounding_error(layer, bound),
+                           rounding_error(layer, free), MAX_ACC_WIDTH - free.spare_bits)
 
 
-def _rounding_error(layer: Layer, chosen: LayerFormat) -> float:
+def rounding_error(layer: Layer, chosen: LayerFormat) -> float:
+    """Root mean square of the rounding errors of weights, relative to that of the weights."""
     exact = layer.codebook[layer.codes.data]
     power = (exact ** 2).sum()
     errors = np.ldexp(chosen.codebook.astype(np.float64), -chosen.weight_frac) - layer.codebook

@@ -13,6 +13,7 @@ from ..graph.operation import Floats, Shape
 from ..graph.operations import Affine, Concat, Quantise, Reshape
 from ..network import CompressedNetwork, Layer
 from ..patches import Patches
+from .fixed_point import choose_format, layers_with_inputs, rounding_error
 from .pooling import average_layers
 from .scaled_layer import ScaledLayer, quantiser_of
 from .scaled_sums import ScaledSum, count_uses, find_sum
@@ -66,6 +67,7 @@ def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
                                    "reads")
             last = _scale(network.layers[-1], operation, body.shapes[operand], config,
                           fracs[node.name])
+            _require_weights(config, network, last)
         except CompileError as error:
             raise CompileError(f"node {node.name!r}: {error}") from error
         nodes[operand] = Node(operand, dataclasses.replace(
@@ -126,7 +128,7 @@ def _scale(layer: Layer, operation: Affine | Quantise, shape: Shape, config: EIE
             raise CompileError("results of a ReLU must have no shift")
         with np.errstate(over="ignore"):
             bias = bias + shift / scale
-        _require_precision(config, layer, bias, float(scale.max()), frac)
+        _require_biases(config, layer, bias, float(scale.max()), frac)
     fields = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
     return ScaledLayer(**{**fields, "bias": bias, "relu": relu, "output_frac": frac},
                        scale=scale, quantiser=quantiser)
@@ -138,7 +140,7 @@ def _require_rows(shape: Shape) -> None:
         raise CompileError(f"tensors must be images or vectors, not of shape {shape}")
 
 
-def _require_precision(config: EIEConfig, layer: Layer, bias: Floats, scale: float, frac: int
+def _require_biases(config: EIEConfig, layer: Layer, bias: Floats, scale: float, frac: int
                        ) -> None:
     """Require that biases with the shifts of rows cost the results no precision.
 
@@ -152,6 +154,22 @@ def _require_precision(config: EIEConfig, layer: Layer, bias: Floats, scale: flo
         raise CompileError(f"shifts must be biases that act_width = {config.act_width} bits hold "
                            f"precisely enough for scales of up to {scale:g}, not of up to "
                            f"{greatest:g}")
+
+
+def _require_weights(config: EIEConfig, network: CompressedNetwork, scaled: ScaledLayer) -> None:
+    """Require that scales and shifts of the last layer cost its weights no precision.
+
+    Great biases, and right shifts of rows with small scales, leave fewer bits to weights.
+    """
+    plain = layers_with_inputs(config, network)[-1]
+    error = rounding_error(scaled, choose_format(config, *plain._replace(layer=scaled)))
+    try:
+        host = rounding_error(plain.layer, choose_format(config, *plain))
+    except CompileError:    # without scales, it has no format at all
+        return
+    if error > max(2 * host, math.ldexp(1.0, 1 - config.act_width)):
+        raise CompileError(f"scales must leave weights as exact as without them, to {host:.2g}, "
+                           f"not {error:.2g}: widen accumulators or words")
 
 
 def _by_row(constant: Floats | float, shape: Shape) -> Floats:

@@ -108,6 +108,16 @@ def test_great_biases_of_rows_with_small_scales_cost_the_others_no_precision():
                       .computation.layers[0], ScaledLayer)
 
 
+@pytest.mark.parametrize("operation", [Affine(SCALE, 0.0), Quantise(SCALE, -128, 127)])
+def test_different_scales_do_not_cost_weights_their_bits(operation):
+    frac = 7 if isinstance(operation, Quantise) else 5
+    graph = with_nodes(convolution(), Node("y", operation, ("conv",)), frac=frac)
+    assert isinstance(fold(graph, acc_width=32)[0].computation.layers[0], ScaledLayer)
+    with pytest.raises(CompileError, match="^node 'y': scales must leave weights as exact as "
+                                           r"without them, to .*, not .*: widen accumulators"):
+        fold(graph, acc_width=31, codebook_width=12)    # with right shifts of up to 15
+
+
 def test_scales_above_zero_pass_through_a_relu():
     graph = with_nodes(convolution(relu=True), Node("y", Affine(SCALE, 0.0), ("conv",)))
     (layer,) = fold(graph)[0].computation.layers
