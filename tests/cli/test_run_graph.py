@@ -74,17 +74,18 @@ def test_strips_change_no_result(folders, images, tmp_path, eie, option, pixels)
         name: words.tolist() for name, words in other.outputs.items()}
 
 
-def test_compile_says_which_nodes_are_loops_and_why_others_are_not(folders, images, tmp_path, eie):
+def test_compile_says_which_nodes_are_loops_and_which_are_in_bands(folders, images, tmp_path, eie):
     (tmp_path / "loops.toml").write_text('preset = "tiny"\nloops = true\nact_depth = 14\n',
                                          encoding="utf-8")
     code, text = eie("compile", folders / "residual.npz", "--config", tmp_path / "loops.toml",
                      "-o", tmp_path / "loops")
     assert code == 0 and "convolution 3 × 3, 36 → 4, loop of strips of 3" in text
-    note = "note: no loop of the machine: node 'conv1': activation SRAM must have 15 words"
+    note = "note: in bands of rows: node 'conv1': 2 of 3 rows; the host sends 120 words"
     assert note in text and note in eie("info", tmp_path / "loops")[1]
     nodes = {node["path"]: node
              for node in json.loads(eie("info", tmp_path / "loops", "--json")[1])["nodes"]}
-    assert [nodes[name]["loop"] for name in ("conv1", "conv2", "fc")] == [False, True, False]
+    assert [nodes[name]["loop"] for name in ("conv1.bands/conv1", "conv2", "fc")] == [
+        True, True, False]
     code, text = eie("run", tmp_path / "loops", "--input", images, "--engine", "golden",
                      "-o", tmp_path / "run")
     assert code == 0

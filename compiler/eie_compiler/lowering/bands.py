@@ -10,7 +10,6 @@ import numpy as np
 
 from eie_hdl.config import EIEConfig
 
-from ..errors import CompileError
 from ..graph.graph import Graph, Node, Scan
 from ..graph.operation import Shape
 from ..graph.operations import (
@@ -25,13 +24,12 @@ from ..graph.operations import (
     Slice,
     Transpose,
 )
-from ..graph.subgraphs import make_subgraph
 from ..network import CompressedNetwork
 from ..patches import Patches
+from .joining import join_programs
 from .loop_choice import choose_loops
-from .loops import find_loops, set_loops
+from .loops import find_loops
 from .lower import Mapping
-from .subgraphs import lower_subgraph
 
 __all__ = ["BANDS", "make_bands"]
 
@@ -183,19 +181,11 @@ def _make_body(graph: Graph, chain: _Chain, rows: int) -> Graph:
 def _fits(graph: Graph, chain: _Chain, rows: int, config: EIEConfig, mapping: Mapping) -> bool:
     """True if a band of so many rows is a program of the machine, and worth its loops."""
     body = _make_body(graph, chain, rows)
-    try:
-        looped, strips = choose_loops(body, config, mapping=mapping)
-        if not all(map(_has_loop, (node for node in looped.nodes
-                                   if isinstance(node.computation, CompressedNetwork)))):
-            return False
-        if len(chain.nodes) == 1:
-            return True
-        looped = set_loops(body, strips)
-        lower_subgraph(make_subgraph(looped, next(iter(body.inputs)), looped.nodes), config,
-                       mapping=mapping).needs.require_fit(config)
-    except CompileError:
+    looped, _ = choose_loops(body, config, mapping=mapping)
+    if not all(map(_has_loop, (node for node in looped.nodes
+                               if isinstance(node.computation, CompressedNetwork)))):
         return False
-    return True
+    return len(chain.nodes) == 1 or len(join_programs(body, config, mapping=mapping).nodes) == 1
 
 
 def _replace(graph: Graph, chain: _Chain, n_bands: int, rows: int) -> Graph:
