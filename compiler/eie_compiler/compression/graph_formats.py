@@ -124,14 +124,15 @@ def _coarsen(graph: Graph, prefix: str, groups: _Groups, fracs: dict[str, int]) 
         elif isinstance(computation, Operation) and not computation.keeps_format:
             operands = [fracs[groups.find(prefix + name)] for name in node.inputs]
             empty = [np.zeros((0, *graph.shapes[name]), np.int64) for name in node.inputs]
-            group = groups.find(path)
+            group, first = groups.find(path), None
             while True:
                 try:
                     computation.words(*empty, fracs=operands, frac=fracs[group])
                     break
                 except GraphError as error:
+                    first = first or error    # of the finest format, which says what is needed
                     if fracs[group] == -MAX_FRAC:
-                        raise CompressError(f"node {path!r}: {error}") from error
+                        raise CompressError(f"node {path!r}: {first}") from error
                     fracs[group] -= 1
                     changed = True
     return changed
