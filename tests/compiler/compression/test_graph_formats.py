@@ -54,7 +54,7 @@ def test_only_inputs_that_are_rounded_as_they_are_are_integers():
 
 def test_words_have_room_for_the_integers():
     with pytest.raises(CompressError, match=r"^node 'q': result must have 0 to 32 fraction bits, "
-                                            r"as it is an integer, not -1: quantise to fewer"):
+                                            r"as it is an integer, not -2: quantise to fewer"):
         choose_fracs(quantised(), {"x": 3.0, "q": 1.0, "y": 1.0}, 8)
 
 
