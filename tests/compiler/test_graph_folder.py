@@ -55,17 +55,18 @@ def test_strips_of_a_build_are_not_chosen_again(tmp_path):
 
 
 @pytest.mark.parametrize("strips", [None, {"conv2": 2}])
-def test_loops_of_a_build_are_not_chosen_again(tmp_path, strips):
-    config = dataclasses.replace(TINY, loops=True, act_depth=14)    # conv1 does not fit
+def test_loops_and_bands_of_a_build_are_not_chosen_again(tmp_path, strips):
+    config = dataclasses.replace(TINY, loops=True, act_depth=14)    # conv1 does not fit whole
     graph = residual_network(TINY)
     write_graph_build(tmp_path, build := compile_graph(graph, config, strips=strips))
     loaded = read_any_build(tmp_path)
     assert loaded.report == build.report
-    patches = [{path: build.programs[path].patches for path in ("conv1", "conv2")}
+    first = "conv1" if strips else "conv1.bands/conv1"
+    patches = [{path: build.programs[path].patches for path in (first, "conv2")}
                for build in (build, loaded)]
     assert patches[0] == patches[1] and patches[0]["conv2"].loop > 1
-    assert patches[0]["conv1"].loop == 0
-    assert any("'conv1'" in note for note in loaded.graph.notes) == (strips is None)
+    assert (patches[0][first].loop == 0) == (strips is not None)
+    assert any(note.startswith("in bands") for note in loaded.graph.notes) == (strips is None)
 
 
 #: Machine on which :func:`support.graphs.pooled_network` is one program.

@@ -141,7 +141,7 @@ def _require_rows(shape: Shape) -> None:
 
 
 def _require_biases(config: EIEConfig, layer: Layer, bias: Floats, scale: float, frac: int
-                       ) -> None:
+                    ) -> None:
     """Require that biases with the shifts of rows cost the results no precision.
 
     All biases of a layer have one format, so that those of small scales round those of great ones.
