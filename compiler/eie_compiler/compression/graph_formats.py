@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import CompressError
 from ..graph.graph import Graph, Recurrence, Scan, Subgraph
 from ..graph.operation import GraphError, Operation
-from ..graph.operations import Quantise
+from ..graph.operations import Concat, Quantise
 from ..model import Model
 from ..network import MAX_FRAC, CompressedNetwork
 from .calibration import fit_frac
@@ -23,8 +23,8 @@ def choose_fracs(graph: Graph, magnitudes: Mapping[str, float], act_width: int
     scan have those of the operands and of the result, and a state has that of its next value.
 
     A tensor that is quantised has the finest format for its whole range, whatever its zero point
-    is. An input of which only the integers are read has no fraction bits: it is rounded once, where
-    its words are made.
+    is, and so has a concatenation of such tensors. An input of which only the integers are read has
+    no fraction bits: it is rounded once, where its words are made.
 
     Parameters
     ----------
@@ -45,9 +45,7 @@ def choose_fracs(graph: Graph, magnitudes: Mapping[str, float], act_width: int
     """
     groups = _group(graph)
     greatest: dict[str, float] = {}
-    spans = {path: float(node.computation.high - node.computation.low)
-             for path, node in graph.walk() if isinstance(node.computation, Quantise)}
-    for path, magnitude in {**magnitudes, **spans}.items():
+    for path, magnitude in {**magnitudes, **_find_spans(graph, groups)}.items():
         group = groups.find(path)
         greatest[group] = max(greatest.get(group, 0.0), magnitude)
     fracs = {group: fit_frac(magnitude, act_width) for group, magnitude in greatest.items()}
@@ -101,6 +99,24 @@ def _join(groups: _Groups, graph: Graph, prefix: str) -> None:
                 groups.join(f"{path}/{state}", f"{path}/{source}")
             groups.join(path, f"{path}/{body.outputs[0]}")
             _join(groups, body, f"{path}/")
+
+
+def _find_spans(graph: Graph, groups: "_Groups") -> dict[str, float]:
+    """Find the spans of the integers of quantised tensors and of concatenations, by path."""
+    found: dict[str, float] = {}
+    of_groups: dict[str, float] = {}
+    for path, node in graph.walk():
+        prefix = path.removesuffix(node.name)
+        operands = [of_groups.get(groups.find(prefix + name)) for name in node.inputs]
+        spans = [span for span in operands if span is not None]
+        if isinstance(node.computation, Quantise):
+            found[path] = float(node.computation.high - node.computation.low)
+        elif isinstance(node.computation, Concat) and len(spans) == len(operands):
+            found[path] = max(spans)
+        if path in found:
+            group = groups.find(path)
+            of_groups[group] = max(found[path], of_groups.get(group, 0.0))
+    return found
 
 
 def _find_integers(graph: Graph) -> list[str]:

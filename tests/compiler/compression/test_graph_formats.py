@@ -5,7 +5,7 @@ from eie_compiler.compression.graph_formats import choose_fracs, find_nonnegativ
 from eie_compiler.errors import CompressError
 from eie_compiler.graph.graph import Graph, Node, Recurrence, Scan
 from eie_compiler.graph.operation import GraphError
-from eie_compiler.graph.operations import Add, Quantise, Slice
+from eie_compiler.graph.operations import Add, Concat, Quantise, Slice
 from eie_compiler.model import Model, ModelLayer
 from support.graphs import Sum, accumulator
 
@@ -42,6 +42,18 @@ def quantised(*, scale=1.0, low=-128, high=127):
 def test_quantised_numbers_have_room_for_all_zero_points(low, high, frac):
     frac_of = choose_fracs(quantised(low=low, high=high), {"x": 300.0, "q": 1.0, "y": 1.0}, 16)
     assert [frac_of(path) for path in ("x", "q", "y")] == [0, frac, frac]
+
+
+def test_a_concatenation_of_integers_has_their_format():
+    def fracs_of(other):
+        nodes = (Node("q", Quantise(0.5, -128, 127), ("x",)), Node("p", Slice(0, 0, 2), ("q",)),
+                 Node("o", other, ("x",)), Node("y", Concat(0), ("p", "o")))
+        magnitudes = dict.fromkeys(("x", "q", "p", "o", "y"), 1.0)
+        frac_of = choose_fracs(Graph({"x": (3,)}, nodes, ("y",)), magnitudes, 16)
+        return [frac_of(name) for name in ("p", "o", "y")]
+
+    assert fracs_of(Quantise(2.0, 0, 15)) == [7, 11, 7]
+    assert fracs_of(Slice(0, 1, 3)) == [7, 14, 14]
 
 
 def test_only_inputs_that_are_rounded_as_they_are_are_integers():
