@@ -219,7 +219,8 @@ def print_table(table: Table, rows: Sequence[Sequence[Cell]]) -> None:
     console = make_console()
     texts: list[list[Cell]] = []
     for column, cells in zip(table.columns, zip(*rows)):
-        number = all(str(cell)[:1].isdigit() or str(cell) in ("–", "") for cell in cells)
+        number = all(str(cell).removeprefix("-")[:1].isdigit() or str(cell) in ("–", "")
+                     for cell in cells)
         column.justify = "right" if number else "left"
         texts.append([] if number else list(cells))
     fit, gap = fit_columns([str(column.header) for column in table.columns],

@@ -80,7 +80,7 @@ def test_compile_says_which_nodes_are_loops_and_which_are_in_bands(folders, imag
     code, text = eie("compile", folders / "residual.npz", "--config", tmp_path / "loops.toml",
                      "-o", tmp_path / "loops")
     assert code == 0 and "convolution 3 × 3, 36 → 4, loop of strips of 3" in text
-    note = "note: in bands of rows: node 'conv1': 2 of 3 rows; the host sends 120 words"
+    note = "note: in bands of rows: node 'conv1': 2 bands of 3 rows; the host sends 120 words"
     assert note in text and note in eie("info", tmp_path / "loops")[1]
     nodes = {node["path"]: node
              for node in json.loads(eie("info", tmp_path / "loops", "--json")[1])["nodes"]}

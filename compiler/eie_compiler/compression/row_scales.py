@@ -90,7 +90,8 @@ def scale_rows(graph: Graph, n_shared: int) -> Graph:
         return scaled
     width = max(beyond.values()).bit_length()
     note = f"weights of {', '.join(map(repr, beyond))} are integers, times a scale of each row: " \
-        f"they are exact with v_width = {width} (`eie compress --v-width {width}`)"
+        f"they are exact with v_width = {width} (`eie compress --v-width {width}`), on a " \
+        f"machine with v_width = {width}"
     return dataclasses.replace(scaled, notes=(*scaled.notes, note))
 
 

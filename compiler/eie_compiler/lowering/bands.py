@@ -230,8 +230,8 @@ def _replace(graph: Graph, chain: _Chain, n_bands: int, rows: int) -> Graph:
              if node is end or node.name not in inside]
     sent, taken = (n_bands * math.prod(shape) for shape in (
         (channels, height, width), (n_channels, rows, n_columns)))
-    note = f"{BANDS}node {last!r}: {n_bands} of {rows} rows; the host sends {sent:,} words of an " \
-           f"inference, and takes {taken:,}"
+    note = f"{BANDS}node {last!r}: {n_bands} bands of {rows} rows; the host sends {sent:,} words " \
+           f"of an inference, and takes {taken:,}"
     return dataclasses.replace(
         graph, nodes=tuple(nodes), notes=(*graph.notes, note),
         fracs={name: frac for name, frac in fracs.items() if name not in inside - {last}})

@@ -18,6 +18,7 @@ from .graph_report import describe_graph
 from .joining import (
     APART,
     JOINED,
+    advise_memories,
     count_loads,
     estimate_graph,
     join_programs,
@@ -104,11 +105,12 @@ def _choose_programs(graph: Graph, config: EIEConfig, mapping: RowMapping,
     alone = set_strips(alone, pixels_alone)
     loads = [count_loads(each, config, mapping=mapping) for each in (alone, joined)]
     if loads[1] > loads[0]:
+        advice = advise_memories(joined, config, mapping=mapping)
         return _add_note(alone, f"{APART}programs of several would need {loads[1]} loads of the "
-                                f"memories, not {loads[0]}: raise their depths")
+                                f"memories, not {loads[0]}: {advice}")
     return joined if after <= before else _add_note(
-        joined, f"{JOINED}programs of several take about {after:,.0f} cycles, those of single "
-                f"nodes {before:,.0f}, but more operations and transfers of the host")
+        joined, f"{JOINED}programs of several take about {after:,.0f} cycles; those of single "
+                f"nodes would take {before:,.0f}, and more operations and transfers of the host")
 
 
 def _add_note(graph: Graph, note: str) -> Graph:

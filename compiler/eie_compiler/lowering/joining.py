@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 
 from eie_hdl.config import EIEConfig
@@ -18,6 +19,7 @@ from ..graph.operations.quantisation import Quantise
 from ..graph.subgraphs import join_nodes, make_subgraph
 from ..graph_build import walk_uses
 from ..network import CompressedNetwork
+from .capacity import Needs
 from .loops import find_loops, set_loops
 from .lower import Mapping as RowMapping
 from .pooling import average_layers, describe_rounding
@@ -26,8 +28,8 @@ from .scaled_sums import count_uses, find_sum
 from .strip_choice import choose_strips, estimate_cycles
 from .subgraphs import is_relu, lower_subgraph
 
-__all__ = ["APART", "JOINED", "ON_HOST", "ROUNDED", "count_loads", "estimate_graph",
-           "join_programs", "remove_notes"]
+__all__ = ["APART", "JOINED", "ON_HOST", "ROUNDED", "advise_memories", "count_loads",
+           "estimate_graph", "join_programs", "remove_notes"]
 
 #: Beginnings of the notes of what is left to the host, of what could be one program, of what is one
 #: at a cost, and of means that differ from those of the host.
@@ -103,8 +105,20 @@ def estimate_graph(graph: Graph, strips: Mapping[str, int], config: EIEConfig, *
 
 def count_loads(graph: Graph, config: EIEConfig, *, mapping: RowMapping) -> int:
     """Count the loads of the programs of a graph."""
-    return len(divide_loads(config, {path: lower_named(path, network, config, mapping=mapping).needs
-                                     for path, network in find_programs(graph).items()}))
+    return len(divide_loads(config, _measure_programs(graph, config, mapping)))
+
+
+def advise_memories(graph: Graph, config: EIEConfig, *, mapping: RowMapping) -> str:
+    """Say what memories lack for all programs of a graph to be one load."""
+    needs = functools.reduce(operator.or_, _measure_programs(graph, config, mapping).values())
+    return "; ".join(shortage.message for shortage in needs.find_shortages(config).values()) \
+        or "raise their depths"
+
+
+def _measure_programs(graph: Graph, config: EIEConfig, mapping: RowMapping) -> dict[str, Needs]:
+    """Measure the memory that each program of a graph needs."""
+    return {path: lower_named(path, network, config, mapping=mapping).needs
+            for path, network in find_programs(graph).items()}
 
 
 class _Joining:
@@ -177,10 +191,10 @@ class _Joining:
         """Join nodes; raise :class:`CompileError` if they are no program of the machine."""
         if sum(not isinstance(node.computation, (Concat, Reshape)) for node in nodes) == 1:
             raise CompileError("a program must have more than one node, to save anything")
-        if not self._config.local and any(
-                isinstance(node.computation, (Add, AveragePool, Mean, Subtract)) or is_relu(node)
-                for node in nodes):
-            raise CompileError("local must be true for sums and means, or they would be too slow")
+        for node in () if self._config.local else nodes:
+            if isinstance(node.computation, (Add, AveragePool, Mean, Subtract)) or is_relu(node):
+                raise CompileError(f"node {node.name!r}: local must be true for sums and means, or "
+                                   "they would be too slow")
         subgraph = make_subgraph(graph, operand, nodes)
         lower_subgraph(subgraph, self._config, mapping=self._mapping) \
             .needs.require_fit(self._config)

@@ -61,7 +61,7 @@ def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
             network = None if before is None or uses[operand] > 1 else \
                 _find_layers(before, body.shapes, config, fracs)
             if operand in scaled:
-                raise CompileError("results must not be scaled twice")
+                raise CompileError("only one scale, or quantisation, can be part of a layer")
             if before is None or network is None:
                 raise CompileError("scales must be those of layers, whose results nothing else "
                                    "reads")

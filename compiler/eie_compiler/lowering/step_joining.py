@@ -7,7 +7,7 @@ from eie_hdl.config import EIEConfig
 from ..errors import CompileError
 from ..graph.graph import Graph, Node, Recurrence, Scan
 from ..graph.operation import GraphError
-from .joining import APART, ON_HOST, ROUNDED, count_loads
+from .joining import APART, ON_HOST, ROUNDED, advise_memories, count_loads
 from .lower import Mapping
 from .recurrence import lower_recurrence
 from .step_formats import describe_formats
@@ -55,8 +55,9 @@ def _keep(graph: Graph, node: Node, config: EIEConfig, mapping: Mapping) -> Grap
         for each in graph.nodes))
     before, after = (count_loads(each, config, mapping=mapping) for each in (graph, made))
     if after > before:
+        advice = advise_memories(made, config, mapping=mapping)
         return _add_notes(graph, f"{APART}the step of node {node.name!r} would need {after} loads "
-                                 f"of the memories, not {before}: raise their depths")
+                                 f"of the memories, not {before}: {advice}")
     return _add_notes(made, *(f"{ROUNDED}node {node.name!r}: {note}"
                               for note in describe_formats(scan, config)))
 

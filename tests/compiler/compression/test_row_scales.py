@@ -158,7 +158,7 @@ def test_rows_of_too_many_integers_get_one_magnitude():
     assert scale_rows(quantised_graph(weight), N_SHARED).notes == ()
     assert scaled.notes == (
         "weights of 'fc' are integers, times a scale of each row: they are exact with v_width = 5 "
-        "(`eie compress --v-width 5`)",)
+        "(`eie compress --v-width 5`), on a machine with v_width = 5",)
 
 
 def test_rows_that_are_also_read_before_they_are_quantised_are_no_integers():

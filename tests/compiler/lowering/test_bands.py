@@ -79,7 +79,7 @@ def test_bands_compute_the_words_of_the_whole_map(options, height):
     n_bands, *band = build.graph.shapes[scan.inputs[0]]
     rows = build.graph.shapes[scan.name][2]
     assert note == (
-        f"{BANDS}node 'conv': {n_bands} of {rows} rows; the host sends "
+        f"{BANDS}node 'conv': {n_bands} bands of {rows} rows; the host sends "
         f"{n_bands * np.prod(band):,} words of an inference, and takes "
         f"{np.prod(build.graph.shapes[scan.name]):,}")
 

@@ -137,8 +137,8 @@ def test_nodes_stay_apart_if_they_would_need_more_loads(monkeypatch):
 
 
 @pytest.mark.parametrize("cycles, notes", [
-    ((900.0, 1000.0), [f"{JOINED}programs of several take about 1,000 cycles, those of single "
-                       "nodes 900, but more operations and transfers of the host"]),
+    ((900.0, 1000.0), [f"{JOINED}programs of several take about 1,000 cycles; those of single "
+                       "nodes would take 900, and more operations and transfers of the host"]),
     ((1000.0, 900.0), [])])
 def test_a_note_says_what_it_costs_to_join_nodes(cycles, notes, monkeypatch):
     estimates = iter(cycles)

@@ -165,7 +165,7 @@ ROWS = np.ones((6, 1, 1))
      "not of up to 9999.88"),
     ([Node("y", Affine(ROWS * 1e-320, 1.0), ("conv",))], "shifts must be biases .* to inf$"),
     ([Node("a", Affine(2.0, 0.0), ("conv",)), Node("y", Affine(ROWS * 3, 0.0), ("a",))],
-     "results must not be scaled twice"),
+     "only one scale, or quantisation, can be part of a layer"),
     ([Node("a", Affine(2.0, 0.0), ("conv",)), Node("y", Add(), ("a", "conv"))],
      "scales must be those of layers, whose results nothing else reads"),
     ([Node("a", Add(), ("conv", "conv")), Node("y", Affine(2.0, 0.0), ("a",))],

@@ -137,7 +137,8 @@ def test_scans_are_left_to_the_host_if_that_saves_loads():
     assert kinds(build.graph) == ["Clip", "Scan", "Clip", "Recurrence"]
     assert [note for note in build.graph.notes if note.startswith("nodes stay apart")] == [
         "nodes stay apart: the step of node 'scan0' would need 2 loads of the memories, not 1: "
-        "raise their depths"]
+        "program memory must have 25 words, one for each tile and each output, not 24: raise "
+        "program_depth to 25 or more, or acc_depth"]
 
 
 def test_scans_of_several_loads_are_computed():
