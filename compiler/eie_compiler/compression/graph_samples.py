@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import CompressError
 from ..graph.graph import Graph, Node, Scan
+from ..graph.operation import Shape
 from ..model import Model
 from ..network import CompressedNetwork
 from ..sampling import spread
@@ -25,8 +26,9 @@ _MAX_NUMBERS_KEPT = 1 << 24
 _MAX_NUMBERS = 1 << 24
 _MIN_VECTORS = 256
 
-#: Remedy for a sample without an axis of samples.
+#: Remedies for a sample without an axis of samples, and for images whose channels are last.
 _ONE = ": a single sample x needs that axis too, as x[np.newaxis]"
+_CHANNELS_LAST = ": images x with the channels last need x.transpose(0, 3, 1, 2)"
 
 Floats = NDArray[np.float64]
 
@@ -55,12 +57,19 @@ def check_samples(graph: Graph, samples: Mapping[str, NDArray[Any]] | None
             raise CompressError(f"calibration must be numbers of shape ({shape}) for {name!r}, one "
                                 "or more samples, and as many for each input, not "
                                 f"{array.dtype} of shape {array.shape}"
-                                f"{_ONE if array.shape == graph.inputs[name] else ''}")
+                                f"{_advise(array.shape, graph.inputs[name])}")
         if not (finite := np.isfinite(array)).all():
             at = tuple(np.argwhere(~finite)[0].tolist())
             raise CompressError(f"calibration must be finite, but element {list(at)} for "
                                 f"{name!r} is {array[at]}")
     return arrays
+
+
+def _advise(shape: Shape, wanted: Shape) -> str:
+    """Advise how to change samples of a shape, if it is known."""
+    if shape == wanted:
+        return _ONE
+    return _CHANNELS_LAST if len(wanted) == 3 and shape[1:] == (*wanted[1:], wanted[0]) else ""
 
 
 def _describe_inputs(graph: Graph) -> str:

@@ -56,7 +56,9 @@ def join_programs(graph: Graph, config: EIEConfig, *, mapping: RowMapping = "bal
         :func:`~.strip_choice.choose_strips` chooses, of all.
     """
     if not config.loops:
-        return graph
+        quantised = sum(isinstance(node.computation, Quantise) for _, node in graph.walk())
+        note = f"{ON_HOST}quantisation of {quantised} tensors: loops and scales must be true for it"
+        return dataclasses.replace(graph, notes=(*graph.notes, *[note] * (quantised > 1)))
     loops = find_loops(graph, config, mapping=mapping, strips=strips)
     if strips is None:
         strips = choose_strips(loops, config, mapping=mapping)

@@ -9,7 +9,7 @@ from eie_compiler.errors import CompressError
 from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.model import Model, ModelLayer
 from eie_compiler.patches import Patches
-from support.graphs import Sum
+from support.graphs import SAME_SIZE, Sum, graph_of, random_convolution
 
 SUM = Graph({"a": (2,), "b": (2,)}, (Node("y", Sum(), ("a", "b")),), ("y",))
 
@@ -41,6 +41,16 @@ SUM = Graph({"a": (2,), "b": (2,)}, (Node("y", Sum(), ("a", "b")),), ("y",))
 def test_samples_must_match_the_inputs(samples, message):
     with pytest.raises(CompressError, match=f"^{re.escape(message)}$"):
         check_samples(SUM, samples)
+
+
+def test_images_with_the_channels_last_are_to_be_transposed():
+    network = random_convolution((3, 5, 6), [2], **SAME_SIZE)
+    graph = graph_of(network)
+    with pytest.raises(CompressError, match=r"not float64 of shape \(4, 5, 6, 3\): images x with "
+                                            r"the channels last need x\.transpose\(0, 3, 1, 2\)$"):
+        check_samples(graph, {"image": np.ones((4, 5, 6, 3))})
+    with pytest.raises(CompressError, match=r"of shape \(4, 6, 5, 3\)$"):
+        check_samples(graph, {"image": np.ones((4, 6, 5, 3))})
 
 
 def test_batches_hold_as_many_samples_as_fit(monkeypatch):

@@ -209,6 +209,9 @@ def test_a_machine_without_scales_leaves_them_to_the_host_and_says_so():
     assert list(build.programs) == ["conv"]
     assert "computed by the host: node 'y': scales must be true for scales of rows" \
         in build.report["notes"]
+    network, *_ = compress_quantised(quantised_perceptron())
+    assert compile_graph(network, EIEConfig(v_width=8)).report["notes"] == [
+        "computed by the host: quantisation of 4 tensors: loops and scales must be true for it"]
     joined = join_nodes(graph, make_subgraph(graph, "x", graph.nodes))
     again = compile_graph(joined, config)    # of a build for another machine
     assert list(again.programs) == ["conv"]
