@@ -57,8 +57,10 @@ def join_programs(graph: Graph, config: EIEConfig, *, mapping: RowMapping = "bal
     """
     if not config.loops:
         quantised = sum(isinstance(node.computation, Quantise) for _, node in graph.walk())
+        if quantised < 2:    # that of the input
+            return graph
         note = f"{ON_HOST}quantisation of {quantised} tensors: loops and scales must be true for it"
-        return dataclasses.replace(graph, notes=(*graph.notes, *[note] * (quantised > 1)))
+        return dataclasses.replace(graph, notes=(*graph.notes, note))
     loops = find_loops(graph, config, mapping=mapping, strips=strips)
     if strips is None:
         strips = choose_strips(loops, config, mapping=mapping)
