@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from scipy.sparse import diags_array
 from ..graph.graph import Graph, Node, Scan
 from ..graph.operation import Floats
 from ..graph.operations import Affine, Quantise
+from ..graph.uses import count_uses
 from ..model import Model, ModelLayer
 from .equalisation import bits_lost, greatest_weights, is_shared
 from .row_steps import find_steps
@@ -167,7 +167,7 @@ def _scale(graph: Graph, find: _Find, prefix: str = "") -> Graph:
 
 def _find_scales(graph: Graph) -> dict[str, Affine | Quantise]:
     """Find what scales the results of layers that nothing else reads, by a number for each row."""
-    uses = Counter(name for node in graph.nodes for name in node.inputs)
+    uses = count_uses(graph.nodes, graph.outputs)
     layers = {node.name: node.computation for node in graph.nodes
               if isinstance(node.computation, Model)}
     found = {}

@@ -1,7 +1,6 @@
 """Fusion of the nodes of a graph: layers absorb constants and ReLU, and follow one another."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TypeGuard
 
@@ -10,6 +9,7 @@ import numpy as np
 from ..graph.graph import Computation, Node
 from ..graph.operation import Floats, Shape
 from ..graph.operations import Affine, Clip, Sign
+from ..graph.uses import count_uses
 from ..model import Model
 from ..patches import Patches
 from .folding import MAX_FOLDED_SHIFT, drop_scales, fold_after, fold_before
@@ -55,8 +55,7 @@ class _Fusion:
         self._kept = kept | {node.name for node in nodes if isinstance(node.computation, Affine)
                              and shapes[node.name] != shapes[node.inputs[0]]}
         self._shapes = shapes
-        self._uses = Counter(name for node in nodes for name in node.inputs)
-        self._uses.update(outputs)
+        self._uses = count_uses(nodes, outputs)
         self._nodes: dict[str, Node] = {}
         #: Node that was absorbed -> node that computes its result.
         self._renamed: dict[str, str] = {}

@@ -1,7 +1,6 @@
 """Operations on integers of a graph, and on numbers that are integers times a scale."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -25,6 +24,7 @@ from ..graph.operations import (
     Subtract,
     Transpose,
 )
+from ..graph.uses import count_uses
 
 __all__ = ["TOLERANCE", "commutes", "join_limits", "limits_of", "repeats"]
 
@@ -82,8 +82,7 @@ def join_limits(nodes: Iterable[Node], outputs: Sequence[str]) -> list[Node]:
         Names of the results.
     """
     made = {node.name: node for node in nodes}
-    uses = Counter(name for node in made.values() for name in node.inputs)
-    uses.update(outputs)
+    uses = count_uses(made.values(), outputs)
     for node in list(made.values()):
         before = made.get(node.inputs[0])
         if before is None or uses[before.name] != 1 \

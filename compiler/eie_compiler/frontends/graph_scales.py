@@ -1,7 +1,6 @@
-"""Scales of integers in graphs: moved behind what they commute with, and into quantisations."""
+"""Scales of integers in graphs: moved past what they commute with, and into quantisations."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from ..graph.graph import Computation, Node
 from ..graph.operation import Shape
 from ..graph.operations import Affine, Clip, Concat, Quantise, Reshape, Transpose
+from ..graph.uses import count_uses
 from .common import plain_name
 from .graph_integers import TOLERANCE, commutes, join_limits, limits_of, repeats
 
@@ -39,7 +39,7 @@ def move_scales(nodes: Sequence[Node], outputs: Sequence[str], kept: Set[str],
                 ) -> tuple[list[Node], tuple[str, ...], dict[str, Shape]]:
     """Move scales of quantised tensors as far as they commute, so that integers are what remains.
 
-    A scale and a shift of a quantised tensor, each one number, move behind what they commute with.
+    A scale and a shift of a quantised tensor, each one number, move past what they commute with.
     Each reader has its own: the layer after it absorbs it (:mod:`.graph_fusion`), and so does a
     quantisation. One that changes no number is left out. The scale of an input that is quantised
     becomes an operation before it, which can be its preprocessing (:mod:`.input_scaling`).
@@ -75,8 +75,7 @@ class _Scales:
                  shapes: Mapping[str, Shape]) -> None:
         self._kept = kept
         self._shapes = dict(shapes)
-        self._uses = Counter(name for node in nodes for name in node.inputs)
-        self._uses.update(outputs)
+        self._uses = count_uses(nodes, outputs)
         self._nodes: dict[str, Node] = {}
         self._values: dict[str, _Value] = {}
         #: Concatenation of tensors with scales of their own -> these.
@@ -91,8 +90,7 @@ class _Scales:
         """Return the nodes, the outputs and all shapes."""
         ends = tuple(self._settle(self._value(name)) for name in outputs)
         # Readers of a tensor are known when all scales are where they stay.
-        self._uses = Counter(name for node in self._nodes.values() for name in node.inputs)
-        self._uses.update(ends)
+        self._uses = count_uses(self._nodes.values(), ends)
         nodes, self._nodes = self._nodes, {}
         for node in nodes.values():
             if isinstance(node.computation, Quantise):
@@ -217,7 +215,7 @@ class _Scales:
         return self._uses[name] == 1 and name not in self._nodes
 
     def _move(self, node: Node, values: Sequence[_Value]) -> _Value | None:
-        """Move a scale behind an operation; None if it does not commute with it."""
+        """Move a scale past an operation; None if it does not commute with it."""
         one = values[0]
         if any((value.scale, value.shift) != (one.scale, one.shift) for value in values) \
                 or not commutes(node.computation, one.shift):

@@ -1,7 +1,6 @@
 """Preprocessing of the inputs of a graph: the scales and shifts that come first."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from ..graph.graph import Node
 from ..graph.operation import Shape
 from ..graph.operations import Affine, Reshape, Transpose
+from ..graph.uses import count_uses
 from ..preprocessing import Preprocessing, PreprocessingError
 from .folding import separate
 
@@ -48,8 +48,7 @@ def absorb_scales(inputs: Mapping[str, Shape], nodes: Sequence[Node], outputs: S
     preprocessing : :class:`dict` of :class:`str` to :class:`~..preprocessing.Preprocessing`
         By name of the input; of one element along axes where all are equal.
     """
-    uses = Counter(name for node in nodes for name in node.inputs)
-    uses.update(outputs)
+    uses = count_uses(nodes, outputs)
     moved = {name: _Moved(name, np.arange(np.prod(shape, dtype=np.int64)).reshape(1, *shape))
              for name, shape in inputs.items() if shape and uses[name] == 1}
     found: dict[str, Preprocessing] = {}

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from eie_hdl.config import EIEConfig
 
@@ -24,7 +24,7 @@ from .loops import find_loops, set_loops
 from .lower import Mapping as RowMapping
 from .pooling import average_layers, describe_rounding
 from .programs import divide_loads, lower_named
-from .scaled_sums import count_uses, find_sum
+from .scaled_sums import find_sums
 from .strip_choice import choose_strips, estimate_cycles
 from .subgraphs import is_relu, lower_subgraph
 
@@ -170,23 +170,21 @@ class _Joining:
         """List the nodes that depend only on a node and its operand, in an order of computation.
         """
         names, found = {*first.inputs}, list[Node]()
+        absorbed = {name for total in find_sums(graph).values() for name in total.absorbed}
         for node in graph.nodes:
             if node is first or found and names.issuperset(node.inputs) \
-                    and self._continues(graph, node):
+                    and self._continues(graph, node, absorbed):
                 names.add(node.name)
                 found.append(node)
         return found
 
-    def _continues(self, graph: Graph, node: Node) -> bool:
-        """True for a node whose operands may stay on the chip."""
+    def _continues(self, graph: Graph, node: Node, absorbed: Set[str]) -> bool:
+        """True for a node whose operands may stay on the chip; sums absorb some scales."""
         network = node.computation
         if isinstance(network, Affine):
-            uses = count_uses(graph)
-            return self._config.scales and (any(
+            return self._config.scales and (node.name in absorbed or any(
                 isinstance(before.computation, (AveragePool, CompressedNetwork, Mean))
-                for before in graph.nodes if before.name == node.inputs[0]) or any(
-                    node.name in found.absorbed for reader in graph.nodes
-                    if (found := find_sum(graph, reader, uses))))
+                for before in graph.nodes if before.name == node.inputs[0]))
         return _begins(node) or is_relu(node) \
             or isinstance(network, (Add, AveragePool, Concat, Mean, Quantise, Reshape, Subtract)) \
             or isinstance(network, CompressedNetwork) and network.patches is None

@@ -67,7 +67,7 @@ def count_bias_words(config: EIEConfig, layers: Sequence[Layer]) -> int:
 
 
 def _bias_words(config: EIEConfig, layer: Layer) -> int:
-    """Compute the rows of the biases of a layer, and of the scales behind them, if it has any.
+    """Compute the rows of the biases of a layer, and of the scales after them, if it has any.
 
     Scales take two rows for each row of biases: the fractions of factors, and shifts.
     """

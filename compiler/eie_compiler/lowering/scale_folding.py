@@ -11,13 +11,14 @@ from ..errors import CompileError
 from ..graph.graph import Graph, Node, Subgraph
 from ..graph.operation import Floats, Shape
 from ..graph.operations import Affine, Concat, Quantise, Reshape
+from ..graph.uses import count_uses
 from ..network import CompressedNetwork, Layer
 from ..patches import Patches
 from .fixed_point import choose_format, layers_with_inputs, rounding_error
 from .pooling import average_layers
 from .scaled_layer import ScaledLayer, quantiser_of
-from .scaled_sums import ScaledSum, count_uses, find_sum
-from .simple_stages import choose_strip, spread_channels
+from .scaled_sums import ScaledSum, find_sums
+from .simple_stages import choose_strip, sum_layer
 
 __all__ = ["fold_scales"]
 
@@ -36,8 +37,7 @@ def fold_scales(subgraph: Subgraph, config: EIEConfig) -> Subgraph:
         :class:`~..graph.operations.Quantise` so; the message names the node.
     """
     body = subgraph.body
-    uses = count_uses(body)
-    sums = {node.inputs[0]: found for node in body.nodes if (found := find_sum(body, node, uses))}
+    uses, sums = count_uses(body.nodes, body.outputs), find_sums(body)
     absorbed = {name for found in sums.values() for name in found.absorbed}
     nodes: dict[str, Node] = {}
     fracs, scaled = dict(body.fracs or {}), set[str]()
@@ -83,16 +83,11 @@ def _make_sum(name: str, found: ScaledSum, body: Graph, config: EIEConfig) -> li
     shape, (one, other) = body.shapes[name], found.operands
     if (body.fracs or {})[one] != (body.fracs or {})[other]:
         raise CompileError("scaled tensors that are added must have one format")
-    values, codes = np.unique(found.scales, return_inverse=True)
-    codebook = np.zeros(1 << config.v_width)
-    codebook[1:len(values) + 1] = values
-    n = shape[0]
-    layer = Layer("sum", spread_channels(n, 1, (codes + 1).tolist()), codebook, np.zeros(n),
-                  relu=False, output_frac=(body.fracs or {})[one])
+    layer = sum_layer(config, "sum", shape[0], found.scales, frac=(body.fracs or {})[one])
     patches = None
     if len(shape) == 3:
-        alone = choose_strip(config, Patches((n, shape[1], shape[2]), loop=1), parts=2)
-        patches = dataclasses.replace(alone, shape=(2 * n, *shape[1:]))
+        alone = choose_strip(config, Patches((shape[0], *shape[1:]), loop=1), parts=2)
+        patches = dataclasses.replace(alone, shape=(2 * shape[0], *shape[1:]))
     both = f"{name}.operands"
     while both in body.shapes:
         both += ".operands"

@@ -2,14 +2,16 @@
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from ..graph.graph import Graph, Node
 from ..graph.operations import Add, Affine, Quantise, Subtract
+from ..graph.uses import count_uses
 
-__all__ = ["ScaledSum", "count_uses", "find_sum"]
+__all__ = ["ScaledSum", "find_sums"]
 
 
 class ScaledSum(NamedTuple):
@@ -30,25 +32,23 @@ class ScaledSum(NamedTuple):
     absorbed: tuple[str, ...]
 
 
-def count_uses(graph: Graph) -> Counter[str]:
-    """Count the operands that are each tensor, and outputs."""
-    return Counter([name for node in graph.nodes for name in node.inputs] + [*graph.outputs])
+def find_sums(graph: Graph) -> dict[str, ScaledSum]:
+    """Find the sums of two different tensors that only a quantisation reads, by their names."""
+    nodes = {node.name: node for node in graph.nodes}
+    uses = count_uses(graph.nodes, graph.outputs)
+    found = {}
+    for node in graph.nodes:
+        total = nodes.get(node.inputs[0])
+        if isinstance(node.computation, Quantise) and total is not None \
+                and isinstance(total.computation, (Add, Subtract)) and uses[total.name] == 1 \
+                and len({graph.shapes[name] for name in total.inputs}) == 1 \
+                and (scaled := _find_scales(total, nodes, uses)):
+            found[total.name] = scaled
+    return found
 
 
-def find_sum(graph: Graph, node: Node, uses: Counter[str]) -> ScaledSum | None:
-    """Find the sum of two other tensors that a node quantises, if there is one.
-
-    Parameters
-    ----------
-    uses : :class:`collections.Counter` of :class:`str`
-        As from :func:`count_uses`.
-    """
-    nodes = {one.name: one for one in graph.nodes}
-    total = nodes.get(node.inputs[0])
-    if not isinstance(node.computation, Quantise) or total is None \
-            or not isinstance(total.computation, (Add, Subtract)) or uses[total.name] > 1 \
-            or len({graph.shapes[name] for name in total.inputs}) > 1:
-        return None
+def _find_scales(total: Node, nodes: Mapping[str, Node], uses: Counter[str]) -> ScaledSum | None:
+    """Find the scales of the operands of a sum; None if it adds a tensor to itself."""
     operands, scales, absorbed = list[str](), list[float](), list[str]()
     for name in total.inputs:
         before = nodes.get(name)

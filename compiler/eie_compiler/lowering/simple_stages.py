@@ -11,6 +11,7 @@ from scipy.sparse import csc_array
 from eie_hdl.config import EIEConfig
 
 from ..errors import CompileError
+from ..graph.operation import Floats
 from ..network import Layer
 from ..patches import Patches
 from .fixed_point import LayerInput, activation_range, choose_format
@@ -19,7 +20,7 @@ from .loop_geometry import join_rows, list_strips, strip_reach
 from .stages import Stage
 from .strips import TOLERANCE
 
-__all__ = ["Addend", "choose_strip", "spread_channels", "sum_stage"]
+__all__ = ["Addend", "choose_strip", "spread_channels", "sum_layer", "sum_stage"]
 
 
 class Addend(NamedTuple):
@@ -67,21 +68,46 @@ def sum_stage(config: EIEConfig, name: str, addends: Sequence[Addend],
     """
     finest = max(addend.frac for addend in addends)
     weights = np.array([math.ldexp(addend.sign, finest - addend.frac) for addend in addends])
-    values, numbers = np.unique(weights, return_inverse=True)
-    if len(values) >= 1 << config.v_width:
-        raise CompileError(f"sums must be of at most {(1 << config.v_width) - 1} formats")
-    codebook = np.zeros(1 << config.v_width)
-    codebook[1:len(values) + 1] = values
-    layer = Layer(name, spread_channels(shape[0], 1, (numbers + 1).tolist()),
-                  codebook, np.zeros(shape[0]), relu=relu, output_frac=frac)
+    layer = sum_layer(config, name, shape[0], weights, frac=frac, relu=relu)
     inputs = LayerInput(layer, finest, activation_range(config, nonnegative=False))
     chosen = choose_format(config, *inputs)
-    if (np.ldexp(chosen.codebook.astype(np.float64), -chosen.weight_frac) != codebook).any():
+    if (np.ldexp(chosen.codebook.astype(np.float64), -chosen.weight_frac) != layer.codebook).any():
         raise CompileError(f"formats of {len(addends)} maps and their sum must be closer, for the "
                            "weights to be exact")
     patches = choose_strip(config, Patches(shape, loop=1), parts=len(addends))
     return inputs, Stage(layer, chosen, patches, tuple(addend.source for addend in addends),
                          node=name)
+
+
+def sum_layer(config: EIEConfig, name: str, n_channels: int, weights: Sequence[float] | Floats, *,
+              frac: int, relu: bool = False) -> Layer:
+    """Make the layer that adds maps, each multiplied by its weight.
+
+    Parameters
+    ----------
+    name : :class:`str`
+        Name of the layer.
+    n_channels : :class:`int`
+        Channels of each map.
+    weights : sequence of :class:`float`
+        Weight of each map.
+    frac : :class:`int`
+        Fraction bits of the result.
+    relu : :class:`bool`
+        True if negative results become zero.
+
+    Raises
+    ------
+    CompileError
+        If the codebook has too few entries for the weights.
+    """
+    values, numbers = np.unique(weights, return_inverse=True)
+    if len(values) >= 1 << config.v_width:
+        raise CompileError(f"sums must be of at most {(1 << config.v_width) - 1} formats")
+    codebook = np.zeros(1 << config.v_width)
+    codebook[1:len(values) + 1] = values
+    return Layer(name, spread_channels(n_channels, 1, (numbers + 1).tolist()), codebook,
+                 np.zeros(n_channels), relu=relu, output_frac=frac)
 
 
 def spread_channels(n_channels: int, n_taps: int, codes: Sequence[int] = (1,)) -> csc_array:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from ..graph.operations.activation import Clip
 from ..graph.operations.arrangement import Concat, Reshape
 from ..graph.operations.elementwise import Add, Subtract
 from ..graph.operations.pooling import AveragePool, MaxPool, Mean
+from ..graph.uses import count_uses
 from ..graph_build import find_nonnegative_inputs
 from ..network import CompressedNetwork
 from ..patches import PatchError, Patches
@@ -107,7 +107,7 @@ class _Lowering:
         self._values = {next(iter(body.inputs)): source}
         #: Operand of each reshape.
         self._moved: dict[str, str] = {}
-        self._uses = Counter(name for node in body.nodes for name in node.inputs)
+        self._uses = count_uses(body.nodes, body.outputs)
 
     def add(self, node: Node) -> None:
         """Add the stages of a node."""

@@ -180,7 +180,7 @@ def test_each_reader_has_its_own_scale():
     other = builder.steps(one, (2, CONV), FEW, Affine(0.125, 0.0))
     total = builder.add("sum", Add(), one, other)
     graph = builder.check(builder.steps(total, FEW, Affine(0.125, 0.0), (3, CONV)), other)
-    # Equal scales move behind a sum as well; an output has a scale of its own.
+    # Equal scales move past a sum as well; an output has a scale of its own.
     assert kinds(graph) == ["Model", "Quantise", "Model", "Quantise", "Add", "Quantise", "Model",
                             "Affine"]
     assert scales(graph) == [8.0, 8.0, 1.0]

@@ -5,7 +5,7 @@ import pytest
 
 from eie_compiler.graph.graph import Graph, Node
 from eie_compiler.graph.operations import Add, Affine, Quantise, Subtract, Tanh
-from eie_compiler.lowering.scaled_sums import count_uses, find_sum
+from eie_compiler.lowering.scaled_sums import find_sums
 
 QUANTISE = Quantise(2.0, -128, 127)
 
@@ -13,7 +13,7 @@ QUANTISE = Quantise(2.0, -128, 127)
 def find(*nodes, outputs=("q",), size=3):
     graph = Graph({"x": (3,), "z": (size,)}, nodes, outputs)
     (node,) = [node for node in nodes if node.name == "q"]
-    return find_sum(graph, node, count_uses(graph))
+    return find_sums(graph).get(node.inputs[0])
 
 
 def scaled(name, operand, scale=0.5, shift=0.0):
